@@ -1,0 +1,24 @@
+import type { Command } from "commander";
+
+/** What each command file of this folder exports. */
+export type CommandModule = {
+  /** Adds the command (with its sub-commands, options and actions) to the program. */
+  register(program: Command): void;
+};
+
+export type CommandEntry = {
+  readonly name: string;
+  /** The line in `cim --help`. */
+  readonly summary: string;
+  /** Imported only when asked for: `cim status` doesn't load the lab. */
+  readonly load: () => Promise<CommandModule>;
+};
+
+/** Every command of `cim`, in the order of `cim --help`. A new one is a file here and a line in this table. */
+export const commandTable: readonly CommandEntry[] = [
+  {
+    name: "lab",
+    summary: "a whole fleet on this machine, with links that can be broken",
+    load: () => import("./lab.ts"),
+  },
+];

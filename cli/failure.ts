@@ -1,0 +1,34 @@
+/** Exit codes of `cim`: 1 the thing asked about is not as it should be, 2 wrong usage or configuration. */
+export type FailureCode = 1 | 2;
+
+/** Ends a command with one clear line on stderr and this exit code. */
+export class CommandFailure extends Error {
+  override readonly name = "CommandFailure";
+  readonly exitCode: FailureCode;
+
+  constructor(message: string, exitCode: FailureCode = 1, options?: ErrorOptions) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Wrong usage: what was wrong, where, what to write instead. */
+export function usage(message: string): CommandFailure {
+  return new CommandFailure(message, 2);
+}
+
+/** The code for whatever was thrown; errors of lower layers may bring their own `exitCode`. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Error) {
+    if ("exitCode" in error && typeof error.exitCode === "number") return error.exitCode;
+    if (error.name === "ConfigError") return 2;
+  }
+  return 1;
+}
+
+/** One line for a person; the stack only with CIM_DEBUG, and for what nobody foresaw. */
+export function describeFailure(error: unknown, env: NodeJS.ProcessEnv): string {
+  if (!(error instanceof Error)) return String(error);
+  if (env.CIM_DEBUG) return error.stack ?? error.message;
+  return error.message;
+}

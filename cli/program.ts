@@ -1,0 +1,56 @@
+import { Command, CommanderError } from "commander";
+import { type CommandEntry, commandTable } from "./command-table.ts";
+import { describeFailure, exitCodeOf } from "./failure.ts";
+
+/** The root command, with nothing registered yet. */
+export function createProgram(): Command {
+  return new Command("cim")
+    .description("Event streams that survive the edge: write on any node, and know who has what.")
+    .helpOption("-h, --help", "help; also after any command")
+    .helpCommand(false)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cim: ")) });
+}
+
+/** A program that knows every command in full: for help on all of them, and for shell completion. */
+export async function createFullProgram(table: readonly CommandEntry[] = commandTable): Promise<Command> {
+  const program = createProgram();
+  for (const entry of table) (await entry.load()).register(program);
+  return program;
+}
+
+/** Only the command that is asked for is loaded; the others are their line of help. */
+async function programFor(args: readonly string[], table: readonly CommandEntry[]): Promise<Command> {
+  const program = createProgram();
+  const wanted = args.find((arg) => !arg.startsWith("-"));
+  for (const entry of table) {
+    if (entry.name === wanted) (await entry.load()).register(program);
+    else program.command(entry.name).description(entry.summary);
+  }
+  return program;
+}
+
+/**
+ * Runs one command line (without node and script) and gives its exit code: 0 done, 1 the thing asked about is not as
+ * it should be, 2 wrong usage or configuration. An action that ends with another code sets `process.exitCode`.
+ */
+export async function run(
+  args: readonly string[],
+  table: readonly CommandEntry[] = commandTable,
+): Promise<number> {
+  try {
+    const program = await programFor(args, table);
+    if (args.length === 0) {
+      program.outputHelp();
+      return 0;
+    }
+    await program.parseAsync([...args], { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    // Commander has already written its line (help, version, or what was wrong with the usage).
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    process.stderr.write(`cim: ${describeFailure(error, process.env)}\n`);
+    return exitCodeOf(error);
+  }
+}
