@@ -1,0 +1,80 @@
+import { z } from "zod";
+
+// What the log says about itself: its control records, JSON bodies stored below `cim.events._cim.`.
+
+const reign = z.object({ epoch: z.number().int().min(0), id: z.string() });
+const mark = z.object({ seq: z.number().int().min(0), print: z.string() });
+
+/** First record of a reign. Every batch of the reign expects it to be the newest of its kind. */
+export const reignRecord = z.object({
+  reign,
+  /** Which coordinator leads. */
+  by: z.string(),
+  /** Last position of the log before it; null at the log's birth. */
+  previous: z.object({ reign, index: z.number().int() }).nullable(),
+});
+export type ReignRecord = z.infer<typeof reignRecord>;
+
+/** A new incarnation of an origin, from the point where its outbox left the old one. */
+export const laneRecord = z.object({
+  node: z.string(),
+  incarnation: z.number().int().min(1),
+  /** 0: the node was not known before. */
+  predecessor: z.number().int().min(0),
+  /** Last event that both incarnations share. */
+  common: mark,
+});
+export type LaneRecord = z.infer<typeof laneRecord>;
+
+/** An event the sequencer would not take. It moves the lane's mark like an event does. */
+export const refusedRecord = z.object({
+  node: z.string(),
+  incarnation: z.number().int().min(1),
+  seq: z.number().int().min(1),
+  print: z.string(),
+  id: z.string(),
+  reason: z.string(),
+});
+export type RefusedRecord = z.infer<typeof refusedRecord>;
+
+/** Events of an origin that are gone, accepted by an operator: those after `after` and before `before`. */
+export const holeRecord = z.object({
+  node: z.string(),
+  incarnation: z.number().int().min(1),
+  after: z.number().int().min(0),
+  before: z.number().int().min(1),
+});
+export type HoleRecord = z.infer<typeof holeRecord>;
+
+const laneMarks = z.object({
+  node: z.string(),
+  incarnation: z.number().int().min(1),
+  mark,
+  /** Refused sequences that the origin may not have set aside yet. */
+  refused: z.array(z.object({ seq: z.number().int(), reason: z.string() })),
+});
+
+/** All marks at a point of the log: a start does not read further back, and the log may be purged behind it. */
+export const marksRecord = z.object({
+  lanes: z.array(laneMarks),
+  /** Events taken, by domain and origin, since the log's birth. */
+  totals: z.array(z.tuple([z.string(), z.string(), z.number().int()])),
+  refusedTotals: z.array(z.tuple([z.string(), z.number().int()])),
+});
+export type MarksRecord = z.infer<typeof marksRecord>;
+
+/** Kept in a copy only: which domains it has, which it is being filled with. */
+export const copyRecord = z.object({
+  /** Domains the copy follows; `*` for all. */
+  live: z.array(z.string()),
+  /** Where following stood when this was written; null: at the log's beginning. */
+  at: z.object({ reign, index: z.number().int() }).nullable(),
+  filling: z
+    .object({
+      domains: z.array(z.string()),
+      /** Log index up to which the new domains are filled. */
+      done: z.number().int().min(0),
+    })
+    .nullable(),
+});
+export type CopyRecord = z.infer<typeof copyRecord>;

@@ -1,0 +1,142 @@
+import { z } from "zod";
+
+// Messages between the daemons: JSON, checked where they come in. Blocks travel in their own format (block.ts).
+
+export const PROTOCOL_VERSION = 1;
+
+const reign = z.object({ epoch: z.number().int().min(0), id: z.string().max(16) });
+const mark = z.object({ seq: z.number().int().min(0), print: z.string().max(32) });
+
+/** `cim.ingest.<node>`: who am I to you? */
+export const helloRequest = z.object({
+  op: z.literal("hello"),
+  version: z.number().int(),
+  /** The highest reign the node ever had an answer from; null: none. */
+  seen: reign.nullable(),
+  /** First and last sequence of its outbox; `last` 0: empty from birth. */
+  outbox: z.object({ first: z.number().int().min(0), last: z.number().int().min(0) }),
+});
+export type HelloRequest = z.infer<typeof helloRequest>;
+
+/** `cim.ingest.<node>`: what were these events of mine? Asked when an outbox no longer has what the mark says. */
+export const printsRequest = z.object({
+  op: z.literal("prints"),
+  incarnation: z.number().int().min(1),
+  seqs: z.array(z.number().int().min(1)).min(1).max(256),
+});
+export type PrintsRequest = z.infer<typeof printsRequest>;
+
+/** `cim.ingest.<node>`: my outbox is another one after `common`: a new incarnation, please. */
+export const incarnateRequest = z.object({
+  op: z.literal("incarnate"),
+  predecessor: z.number().int().min(0),
+  common: mark,
+});
+export type IncarnateRequest = z.infer<typeof incarnateRequest>;
+
+export const ingestRequest = z.discriminatedUnion("op", [helloRequest, printsRequest, incarnateRequest]);
+export type IngestRequest = z.infer<typeof ingestRequest>;
+
+const refusal = z.object({ seq: z.number().int().min(1), reason: z.string() });
+export type Refusal = z.infer<typeof refusal>;
+
+/** Answer to hello and incarnate: the lane as the log has it. Incarnation 0: not known. */
+export const laneReply = z.object({
+  kind: z.literal("lane"),
+  version: z.number().int(),
+  reign,
+  incarnation: z.number().int().min(0),
+  mark,
+  confirmed: z.number().int().min(0),
+  refused: z.array(refusal),
+});
+export type LaneReply = z.infer<typeof laneReply>;
+
+/** Answer to prints: in the order asked; null: the log has no such event. */
+export const printsReply = z.object({
+  kind: z.literal("prints"),
+  reign,
+  prints: z.array(z.string().nullable()),
+});
+export type PrintsReply = z.infer<typeof printsReply>;
+
+/** Answer to a block that continued the lane. `accepted` keeps the pipe full, `confirmed` is what may be trimmed. */
+export const takenReply = z.object({
+  kind: z.literal("taken"),
+  reign,
+  accepted: z.number().int().min(0),
+  confirmed: z.number().int().min(0),
+  refused: z.array(refusal),
+});
+export type TakenReply = z.infer<typeof takenReply>;
+
+/** Answer to a block that did not: what would. */
+export const expectedReply = z.object({
+  kind: z.literal("expected"),
+  reign,
+  incarnation: z.number().int().min(0),
+  mark,
+  confirmed: z.number().int().min(0),
+});
+export type ExpectedReply = z.infer<typeof expectedReply>;
+
+/** Not now, or not in this form. `retry`: the same again later; else something must be changed first. */
+export const rejectedReply = z.object({
+  kind: z.literal("rejected"),
+  reign: reign.nullable(),
+  retry: z.boolean(),
+  reason: z.string(),
+});
+export type RejectedReply = z.infer<typeof rejectedReply>;
+
+export const ingestReply = z.discriminatedUnion("kind", [
+  laneReply,
+  printsReply,
+  takenReply,
+  expectedReply,
+  rejectedReply,
+]);
+export type IngestReply = z.infer<typeof ingestReply>;
+
+/** `cim.node.<node>.heartbeat`, from every agent. */
+export const heartbeat = z.object({
+  version: z.number().int(),
+  build: z.string(),
+  node: z.string(),
+  /** A random id of this run of the agent: two at once under one name show themselves. */
+  run: z.string(),
+  startedMs: z.number(),
+  sentMs: z.number(),
+  intervalMs: z.number(),
+  region: z.string().nullable(),
+  capabilities: z.array(z.string()),
+  incarnation: z.number().int(),
+  reign: reign.nullable(),
+  outbox: z.object({
+    first: z.number(),
+    last: z.number(),
+    bytes: z.number(),
+    maxBytes: z.number(),
+    confirmed: z.number(),
+    /** Age of the oldest event not yet in the log, seconds; 0 when there is none. */
+    oldestUnshippedS: z.number(),
+  }),
+  /** null: follows nothing down. */
+  copy: z
+    .object({
+      reign: reign.nullable(),
+      index: z.number(),
+      domains: z.array(z.string()),
+      /** When the origin stored the newest event here, ms since the epoch; 0: none. */
+      newestMs: z.number(),
+    })
+    .nullable(),
+  load: z.number(),
+  disk: z.object({ freeBytes: z.number(), runwayS: z.number().nullable() }),
+  conditions: z.array(z.object({ code: z.string(), severity: z.string(), detail: z.string() })),
+});
+export type Heartbeat = z.infer<typeof heartbeat>;
+
+/** `cim.node.<node>.control.accept-hole`: an operator accepts that events are gone. */
+export const acceptHoleRequest = z.object({ after: z.number().int().min(0), before: z.number().int().min(1) });
+export type AcceptHoleRequest = z.infer<typeof acceptHoleRequest>;

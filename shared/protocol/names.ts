@@ -1,0 +1,47 @@
+// Every stream, bucket and header name of cim. Nothing else in the project spells one out.
+
+/** JetStream streams. `KV_…` are KV buckets, created explicitly as streams so that they allow atomic batches. */
+export const STREAM = {
+  /** A node's own writes, in its order. On every node. */
+  outbox: "CIM_OUTBOX",
+  /** On the hub the log, on a leaf its copy. */
+  events: "CIM_EVENTS",
+  /** Events the sequencer would not take, with the reason. At their origin. */
+  refused: "CIM_REFUSED",
+  nodes: "KV_CIM_NODES",
+  control: "KV_CIM_CONTROL",
+} as const;
+
+/** KV bucket names: the stream's name without `KV_`. */
+export const BUCKET = { nodes: "CIM_NODES", control: "CIM_CONTROL" } as const;
+
+export const HEADER = {
+  /** Event id given by the publisher (UUIDv7 by convention); JetStream deduplicates on it in the outbox. */
+  msgId: "Nats-Msg-Id",
+  correlation: "X-Correlation-ID",
+  causation: "X-Causation-ID",
+  traceparent: "traceparent",
+  /** Hybrid logical clock `<ms>.<counter>`; stamped by the sequencer where it was missing. */
+  clock: "Cim-Clock",
+  /** `<epoch>-<reign id>.<index>`: where the event stands in the log. */
+  log: "Cim-Log",
+  /** `<node> <incarnation> <lane> <seq>`: where it came from. */
+  origin: "Cim-Origin",
+  /** The event's id, the same on every node. */
+  id: "Cim-Id",
+  /** `<appended, µs> <ingested, µs>`, both since the epoch: the origin's and the sequencer's clock. */
+  time: "Cim-Time",
+} as const;
+
+/** Headers that only the log's writer may set; a publisher's own are dropped. */
+export const RESERVED_HEADERS: readonly string[] = [HEADER.log, HEADER.origin, HEADER.id, HEADER.time];
+
+const NODE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** What a node name must look like, for error messages. */
+export const NODE_NAME_RULE = "1 to 63 characters of a-z, 0-9 and -, not beginning with -";
+
+/** A node's name is also its server's name and its JetStream domain. */
+export function isNodeName(name: string): boolean {
+  return NODE_NAME.test(name);
+}

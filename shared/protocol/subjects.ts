@@ -1,0 +1,80 @@
+// Every subject of cim. Patterns are for permissions and subscriptions, functions for single subjects.
+
+export const EVENTS_PREFIX = "cim.events.";
+export const LOG_PREFIX = "cim.log.";
+
+export const SUBJECT = {
+  allEvents: "cim.events.>",
+  allLog: "cim.log.>",
+  /** Control records as stored in the log and in copies. No domain begins with `_`. */
+  controlRecords: "cim.events._cim.>",
+  heartbeats: "cim.node.*.heartbeat",
+  /** Uplink blocks of every node. Not captured by a stream: that would answer before the sequencer does. */
+  ingest: "cim.ingest.*",
+  refused: "cim.refused.>",
+} as const;
+
+/** The log's control records, by kind. Published below `cim.log._cim.`, stored below `cim.events._cim.`. */
+export type ControlKind = "reign" | "lane" | "refused" | "marks" | "hole" | "copy";
+
+export const ingestSubject = (node: string): string => `cim.ingest.${node}`;
+export const coordinatorSubject = (node: string, verb: string): string => `cim.coordinator.${node}.${verb}`;
+export const heartbeatSubject = (node: string): string => `cim.node.${node}.heartbeat`;
+export const controlSubject = (node: string, verb: string): string => `cim.node.${node}.control.${verb}`;
+export const statusSubject = (node: string): string => `cim.node.${node}.status`;
+export const refusedSubject = (reason: string, eventSubject: string): string =>
+  `cim.refused.${reason}.${eventSubject.slice(EVENTS_PREFIX.length)}`;
+export const controlRecordPublishSubject = (kind: ControlKind): string => `${LOG_PREFIX}_cim.${kind}`;
+export const controlRecordSubject = (kind: ControlKind): string => `${EVENTS_PREFIX}_cim.${kind}`;
+export const inboxPrefix = (node: string): string => `_INBOX.${node}`;
+export const domainFilter = (domain: string): string => `${EVENTS_PREFIX}${domain}.>`;
+
+/** `cim.events.<rest>` as the log's writer publishes it; the stream's transform stores it under `cim.events.` again. */
+export function logPublishSubject(eventSubject: string): string {
+  return LOG_PREFIX + eventSubject.slice(EVENTS_PREFIX.length);
+}
+
+export interface EventAddress {
+  readonly domain: string;
+  /** Absent in the short form `cim.events.<domain>.<EventType>`. */
+  readonly aggregate?: string;
+  readonly type: string;
+}
+
+const TOKEN = /^[^\s.*>\p{Cc}]+$/u;
+
+/** One subject token: no space, dot, wildcard or control character, not empty. */
+export function isToken(token: string): boolean {
+  return TOKEN.test(token);
+}
+
+/** A domain is a token that does not begin with `_`, which is kept for control records. */
+export function isDomain(token: string): boolean {
+  return isToken(token) && !token.startsWith("_");
+}
+
+export function eventSubject(address: EventAddress): string {
+  const { domain, aggregate, type } = address;
+  return aggregate === undefined
+    ? `${EVENTS_PREFIX}${domain}.${type}`
+    : `${EVENTS_PREFIX}${domain}.${aggregate}.${type}`;
+}
+
+/** Reads an event's subject; undefined when it is not one (wrong prefix, control record, one token only). */
+export function parseEventSubject(subject: string): EventAddress | undefined {
+  if (!subject.startsWith(EVENTS_PREFIX)) return undefined;
+  const first = subject.indexOf(".", EVENTS_PREFIX.length);
+  if (first < 0) return undefined;
+  const domain = subject.slice(EVENTS_PREFIX.length, first);
+  if (!isDomain(domain)) return undefined;
+  const rest = subject.slice(first + 1);
+  const last = rest.lastIndexOf(".");
+  if (last < 0) return { domain, type: rest };
+  return { domain, aggregate: rest.slice(0, last), type: rest.slice(last + 1) };
+}
+
+/** The domain of a stored subject without the cost of parsing the rest; `_cim` for control records. */
+export function domainOf(subject: string): string {
+  const end = subject.indexOf(".", EVENTS_PREFIX.length);
+  return end < 0 ? subject.slice(EVENTS_PREFIX.length) : subject.slice(EVENTS_PREFIX.length, end);
+}
