@@ -1,0 +1,145 @@
+import { configDocument } from "./config-schema.ts";
+import { defaultOf } from "./described-key.ts";
+import { isRecord, valueAt } from "./document-value.ts";
+import { type Fault, shown } from "./faults.ts";
+import { parseHostPort } from "./host-port.ts";
+
+/**
+ * What keys demand of each other. These rules read the unchecked document, so that they are told together with
+ * the faults of single keys; a key of the wrong kind is no matter of theirs.
+ */
+export function crossFieldFaults(document: unknown): Fault[] {
+  const read = (path: string): unknown => {
+    const keys = path.split(".");
+    const written = valueAt(document, keys);
+    return written === undefined ? defaultOf(configDocument, keys) : written;
+  };
+  return [...roleFaults(read), ...leafFaults(read), ...addressFaults(read), ...sizeFaults(read)];
+}
+
+type Read = (path: string) => unknown;
+
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
+
+function* roleFaults(read: Read): Iterable<Fault> {
+  if (read("role") === "leaf") {
+    if (!isGiven(read("nats.hubs"))) {
+      yield {
+        path: "nats.hubs",
+        problem: "is empty, but a leaf links to a hub",
+        write: 'the hub\'s address, as ["nats-leaf://10.0.0.1:7422"]',
+      };
+    }
+    if (isGiven(read("nats.leafListen"))) {
+      yield { path: "nats.leafListen", problem: "is of hubs only, and this node is a leaf", write: "null" };
+    }
+    if (isGiven(read("leaves"))) {
+      yield { path: "leaves", problem: "is of hubs only, and this node is a leaf", write: "[]" };
+    }
+    if (read("node") !== undefined && read("node") === (read("nats.hubDomain") ?? "hub")) {
+      yield {
+        path: "node",
+        problem: `is ${shown(read("node"))}, which is the hub's name too`,
+        write: "a name that no other node of the fleet has",
+      };
+    }
+  }
+  if (read("role") === "hub") {
+    if (isGiven(read("leaves")) && !isGiven(read("nats.leafListen"))) {
+      yield {
+        path: "nats.leafListen",
+        problem: "is not set, but leaves are to link here",
+        write: '"0.0.0.0:7422"',
+      };
+    }
+    if (isGiven(read("nats.hubs"))) {
+      yield { path: "nats.hubs", problem: "is of leaves only, and this node is a hub", write: "[]" };
+    }
+    const domain = read("nats.hubDomain");
+    if (typeof domain === "string" && domain !== read("node")) {
+      yield {
+        path: "nats.hubDomain",
+        problem: `is ${shown(domain)}, but a hub's domain is its own name`,
+        write: `${shown(read("node"))}, or leave it out`,
+      };
+    }
+  }
+}
+
+function* leafFaults(read: Read): Iterable<Fault> {
+  const leaves = read("leaves");
+  if (!Array.isArray(leaves)) return;
+  const own = read("node");
+  const names = new Map<unknown, string>([[own, "this hub's own name"]]);
+  const keys = new Map<unknown, string>();
+  for (const [index, leaf] of leaves.entries()) {
+    if (!isRecord(leaf)) continue;
+    const path = `leaves[${index}]`;
+    yield* seenBefore(names, leaf.name, `${path}.name`, "a name of its own for each node");
+    yield* seenBefore(keys, leaf.publicKey, `${path}.publicKey`, "the key that this leaf itself made");
+  }
+}
+
+function* seenBefore(
+  seen: Map<unknown, string>,
+  value: unknown,
+  path: string,
+  write: string,
+): Iterable<Fault> {
+  if (typeof value !== "string") return;
+  const first = seen.get(value);
+  if (first === undefined) seen.set(value, path);
+  else yield { path, problem: `is ${shown(value)}, the same as ${first}`, write };
+}
+
+/** The listeners of one document are on one machine: two of them cannot have one port. */
+function* addressFaults(read: Read): Iterable<Fault> {
+  const url = read("nats.url");
+  const authority = typeof url === "string" ? /:\/\/([^/]*)/.exec(url)?.[1] : undefined;
+  const listeners: readonly (readonly [string, unknown])[] = [
+    ["nats.url", authority],
+    ["nats.monitor", read("nats.monitor")],
+    ["nats.leafListen", read("nats.leafListen")],
+    ["http", read("http")],
+  ];
+  const taken: { path: string; host: string; port: number }[] = [];
+  for (const [path, address] of listeners) {
+    const parsed = typeof address === "string" ? parseHostPort(address) : null;
+    if (parsed === null || parsed.port === 0) continue;
+    const other = taken.find(({ host, port }) => port === parsed.port && overlap(host, parsed.host));
+    if (other !== undefined) {
+      yield {
+        path,
+        problem: `is ${shown(address)}, a port that ${other.path} has already`,
+        write: "a port of its own",
+      };
+    }
+    taken.push({ path, ...parsed });
+  }
+}
+
+const EVERY_ADDRESS = ["0.0.0.0", "::"];
+const overlap = (a: string, b: string): boolean =>
+  a === b || EVERY_ADDRESS.includes(a) || EVERY_ADDRESS.includes(b);
+
+function* sizeFaults(read: Read): Iterable<Fault> {
+  const outbox = read("outbox.maxBytes");
+  const store = read("nats.maxFile");
+  if (typeof outbox === "number" && typeof store === "number" && outbox > store) {
+    yield {
+      path: "outbox.maxBytes",
+      problem: `is ${outbox}, more than the whole store may hold (nats.maxFile, ${store})`,
+      write: "a smaller number, or a larger nats.maxFile",
+    };
+  }
+  const interval = read("health.intervalS");
+  const timeout = read("health.timeoutS");
+  if (typeof interval === "number" && typeof timeout === "number" && timeout > interval) {
+    yield {
+      path: "health.timeoutS",
+      problem: `is ${timeout}, longer than the time between two probes (health.intervalS, ${interval})`,
+      write: "a smaller number",
+    };
+  }
+}

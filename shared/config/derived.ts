@@ -1,0 +1,35 @@
+import { join } from "node:path";
+import type { ParsedDocument } from "./config-schema.ts";
+import { HEARTBEAT_INTERVAL_MS } from "./replication-sections.ts";
+
+/** A daemon's configuration, complete: every default and every derived value is in it. It is itself a valid document. */
+export interface Config extends Omit<ParsedDocument, "nats" | "heartbeat"> {
+  readonly nats: ParsedDocument["nats"] & {
+    storeDir: string;
+    hubDomain: string;
+    linkSeedFile: string;
+    agentSeedFile: string;
+    sysSeedFile: string;
+  };
+  readonly heartbeat: ParsedDocument["heartbeat"] & { intervalMs: number };
+}
+
+/** Fills in what follows from other keys. The only place that knows where a daemon's files lie by default. */
+export function derive(document: ParsedDocument): Config {
+  const { nats, heartbeat, dataDir } = document;
+  return {
+    ...document,
+    nats: {
+      ...nats,
+      storeDir: nats.storeDir ?? join(dataDir, "nats"),
+      hubDomain: nats.hubDomain ?? (document.role === "hub" ? document.node : "hub"),
+      linkSeedFile: nats.linkSeedFile ?? join(dataDir, "link.nk"),
+      agentSeedFile: nats.agentSeedFile ?? join(dataDir, "agent.nk"),
+      sysSeedFile: nats.sysSeedFile ?? join(dataDir, "sys.nk"),
+    },
+    heartbeat: {
+      ...heartbeat,
+      intervalMs: heartbeat.intervalMs ?? HEARTBEAT_INTERVAL_MS[heartbeat.preset],
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import * as z from "zod";
+import { key } from "./described-key.ts";
+import { capabilitiesKey, regionKey } from "./replication-sections.ts";
+import { dialAddress, label, nodeName, url } from "./value-kinds.ts";
+
+/** Sections about knowing and choosing nodes, and what the guide's environment variables name besides replication. */
+
+const staticNode = z.strictObject({
+  name: key(nodeName, { what: "The node's name.", write: 'the node\'s name, as "leaf1"' }),
+  url: key(url("nats", "tls", "ws", "wss", "http", "https"), {
+    what: "Where the node can be probed.",
+    write: 'a URL, as "nats://10.0.0.2:4222"',
+  }),
+  region: regionKey,
+  capabilities: capabilitiesKey,
+});
+
+export const discoverySection = z.strictObject({
+  methods: key(
+    z
+      .array(z.enum(["static", "dns", "consul", "kubernetes"]))
+      .min(1)
+      .max(4)
+      .default(["static"]),
+    {
+      what: "Where nodes are looked for, all at once. static: staticNodes and the leaves of this document.",
+      write: 'a list of "static", "dns", "consul", "kubernetes"',
+    },
+  ),
+  staticNodes: key(z.array(staticNode).max(10_000).default([]), {
+    what: "Nodes known beforehand.",
+    write: 'a list of {"name", "url", "region", "capabilities"}',
+  }),
+  dnsQuery: key(
+    z
+      .string()
+      .regex(/^_[a-z0-9-]+\._(tcp|udp)(\.[A-Za-z0-9-]+)+\.?$/, "must be the name of SRV records")
+      .default("_nats._tcp.cim.local"),
+    { what: "Name of the SRV records that list the nodes (method dns).", write: '"_nats._tcp.cim.local"' },
+  ),
+  dnsServers: key(z.array(dialAddress).max(8).default([]), {
+    what: "host:port of the DNS servers to ask; empty: the machine's own.",
+    write: 'a list of host:port, as ["127.0.0.1:53"]',
+  }),
+  consulAddr: key(
+    z.union([dialAddress, url("http", "https")], "must be host:port or a URL").default("127.0.0.1:8500"),
+    {
+      what: "Address of the Consul agent (method consul).",
+      write: '"127.0.0.1:8500"',
+    },
+  ),
+});
+
+export const routingSection = z.strictObject({
+  strategy: key(
+    z.enum(["round-robin", "least-loaded", "location-aware", "capability-based"]).default("round-robin"),
+    {
+      what: "How a leaf is chosen among those that fit a command.",
+      write: '"round-robin", "least-loaded", "location-aware" or "capability-based"',
+    },
+  ),
+});
+
+export const healthSection = z.strictObject({
+  intervalS: key(z.number().positive().max(3600).default(30), {
+    what: "Time between two probes of a node, seconds.",
+    write: "a number of seconds from above 0 to 3600, as 30",
+  }),
+  timeoutS: key(z.number().positive().max(600).default(5), {
+    what: "How long a probe may take, seconds; less than intervalS.",
+    write: "a number of seconds, less than health.intervalS, as 5",
+  }),
+  retries: key(z.int().min(0).max(100).default(3), {
+    what: "Probes that must fail in a row before a node is taken for down.",
+    write: "a whole number from 0 to 100, as 3",
+  }),
+});
+
+export const auditSection = z.strictObject({
+  events: key(z.array(label).max(64).default([]), {
+    what: "Kinds of event that are audited; none by default.",
+    write: 'a list, as ["authentication", "authorization", "commands", "configuration"]',
+  }),
+  retentionDays: key(z.number().positive().max(36_500).default(90), {
+    what: "How long audit records are kept, days.",
+    write: "a number of days, as 90",
+  }),
+});

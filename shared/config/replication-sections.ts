@@ -1,0 +1,110 @@
+import * as z from "zod";
+import { key } from "./described-key.ts";
+import { bytes, domainName, label, nodeName, userPublicKey } from "./value-kinds.ts";
+
+const MiB = 1024 * 1024;
+
+export const regionKey = key(label.default("default"), {
+  what: "Where the node stands; routing prefers near ones.",
+  write: 'one word, as "eu"',
+});
+
+export const capabilitiesKey = key(z.array(label).max(64).default([]), {
+  what: "What commands may be routed here for.",
+  write: 'a list of words, as ["gpu"]',
+});
+
+/** A leaf that may link to this hub. */
+export const leafEntry = z.strictObject({
+  name: key(nodeName, { what: "The leaf's node name.", write: 'the leaf\'s node name, as "leaf1"' }),
+  publicKey: key(userPublicKey, {
+    what: "Public nkey of the leaf's link user (the seed stays on the leaf).",
+    write: "the public key that the leaf printed (56 characters, begins with U)",
+  }),
+  region: regionKey,
+  capabilities: capabilitiesKey,
+});
+
+export const leavesKey = key(z.array(leafEntry).max(10_000).default([]), {
+  what: "Hub only: who may link.",
+  write: 'a list of {"name", "publicKey", "region", "capabilities"}',
+});
+
+export const outboxSection = z.strictObject({
+  maxBytes: key(bytes.min(MiB).default(1024 * MiB), {
+    what: "Room for events that the hub does not have yet, bytes. When it is full, writers get an error; nothing older is dropped. Size it as bytes per second written x the longest time the link may be away.",
+    write: "a number of bytes of at least 1048576, as 1073741824",
+  }),
+  maxAge: key(z.null().default(null), {
+    what: "Always null: an age limit would delete events that no hub has yet.",
+    write: "null, and outbox.retentionFloorMs for how long shipped events stay",
+  }),
+  retentionFloorMs: key(
+    z
+      .int()
+      .min(0)
+      .max(365 * 86_400_000)
+      .default(600_000),
+    {
+      what: "How long an event stays in the outbox at least, milliseconds, even when every hub has it: local readers that fell behind find it there. Ten minutes cover a restart.",
+      write: "a number of milliseconds, as 600000",
+    },
+  ),
+});
+
+export const syncSection = z.strictObject({
+  enabled: key(z.boolean().default(true), {
+    what: "Whether the node keeps a copy of the log. False: a leaf ships its outbox up and follows nothing down.",
+    write: "true or false",
+  }),
+  domains: key(
+    z
+      .array(z.union([z.literal("*"), domainName], "must be a domain's name or *"))
+      .min(1)
+      .max(1000)
+      .default(["*"]),
+    {
+      what: 'Domains whose events the copy holds; ["*"] is all.',
+      write: 'a list of domains, as ["person", "orders"], or ["*"] for all',
+    },
+  ),
+  mode: key(z.enum(["eventual"]).default("eventual"), {
+    what: "Consistency of domains: eventual (append locally, always accepted).",
+    write: '"eventual"',
+  }),
+  conflictResolution: key(z.enum(["last-write-wins"]).default("last-write-wins"), {
+    what: "How concurrent writes of one aggregate are resolved: last-write-wins (by hybrid logical clock, ties by origin).",
+    write: '"last-write-wins"',
+  }),
+});
+
+export const logSection = z.strictObject({
+  retentionDays: key(z.number().positive().max(36_500).default(30), {
+    what: "Hub: how long the log keeps events, days. Purged behind a record of all positions, never past a member or a declared backup.",
+    write: "a number of days, as 30",
+  }),
+  maxBytes: key(
+    bytes
+      .min(16 * MiB)
+      .nullable()
+      .default(null),
+    {
+      what: "Hub: how large the log may grow, bytes; null leaves it to nats.maxFile.",
+      write: "a number of bytes of at least 16777216, or null",
+    },
+  ),
+});
+
+/** How often a node tells that it lives, by preset, in milliseconds. Bytes per day are stated where heartbeats are sent. */
+export const HEARTBEAT_INTERVAL_MS = { lan: 250, wan: 1_000, satellite: 10_000 } as const;
+
+export const heartbeatSection = z.strictObject({
+  preset: key(z.enum(["lan", "wan", "satellite"]).default("lan"), {
+    what: "Which network the heartbeat is meant for: lan 250 ms, wan 1 s, satellite 10 s between two.",
+    write: '"lan", "wan" or "satellite"',
+  }),
+  intervalMs: key(z.int().min(50).max(600_000).optional(), {
+    what: "Time between two heartbeats, milliseconds. Default: that of the preset.",
+    write: "a number of milliseconds from 50 to 600000, or leave it out for the preset's",
+  }),
+});

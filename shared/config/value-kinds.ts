@@ -1,0 +1,72 @@
+import { isAbsolute } from "node:path";
+import { fromPublic } from "@nats-io/nkeys";
+import * as z from "zod";
+import { parseHostPort } from "./host-port.ts";
+
+/** The kinds of value that several sections of the configuration share. Each message completes "is …, ". */
+
+export const nodeName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 of a-z, 0-9 and -, and begin with a letter or digit");
+
+/** A domain is one token of a subject; those that begin with `_` are kept for control records. */
+export const domainName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9-_]{0,62}$/, "must be one word of letters, digits, - and _");
+
+export const label = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.-]{0,62}$/, "must be one word of at most 63 letters, digits, '.', '-' and '_'");
+
+export const absolutePath = z
+  .string()
+  .refine((path) => isAbsolute(path) && !path.includes("\0"), "must be an absolute path");
+
+/** Port 0 lets the operating system choose. */
+export const listenAddress = z
+  .string()
+  .refine((text) => parseHostPort(text) !== null, "must be host:port with a port from 0 to 65535");
+
+/** An address of somebody else: port 0 cannot be dialled. */
+export const dialAddress = z
+  .string()
+  .refine((text) => (parseHostPort(text)?.port ?? 0) > 0, "must be host:port with a port from 1 to 65535");
+
+export const bytes = z.int("must be a whole number of bytes");
+
+export const userPublicKey = z
+  .string()
+  .refine(isUserPublicKey, "must be the public nkey of a user: U and 55 more letters and digits");
+
+/** A URL of one of the schemes, with a host, a usable port and no credentials in it. */
+export function url(...schemes: readonly string[]) {
+  return z.string().check((context) => {
+    const problem = urlProblem(context.value, schemes);
+    if (problem !== null) {
+      context.issues.push({ code: "custom", message: problem, input: context.value, continue: true });
+    }
+  });
+}
+
+function urlProblem(text: string, schemes: readonly string[]): string | null {
+  const parsed = URL.parse(text);
+  const kinds = schemes.map((scheme) => `${scheme}://host:port`).join(" or ");
+  if (parsed === null || !schemes.includes(parsed.protocol.slice(0, -1)) || parsed.hostname === "") {
+    return `must be ${kinds}`;
+  }
+  if (parsed.username !== "" || parsed.password !== "") {
+    return "must not hold credentials: keys are in seed files";
+  }
+  if (parsed.port === "0") return "must have a port from 1 to 65535";
+  return null;
+}
+
+function isUserPublicKey(text: string): boolean {
+  if (text.length !== 56 || !text.startsWith("U")) return false;
+  try {
+    fromPublic(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
