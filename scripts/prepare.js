@@ -22,8 +22,8 @@ function installPackages() {
   // `npm ci` starts from an empty folder; on one that is only behind, `install` keeps what a running fleet uses.
   const command = installed || !lock ? "install" : "ci";
   say(`${installed ? "node_modules is behind package-lock.json" : "no node_modules yet"}: npm ${command} …`);
-  // npm's stdout goes to our stderr: our stdout is the answer.
-  const { status, error } = spawnSync("npm", [command, "--no-audit", "--no-fund"], {
+  // npm's stdout goes to our stderr: our stdout is the answer. Its warnings are about Node 20, which only starts us.
+  const { status, error } = spawnSync("npm", [command, "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", 2, 2],
   });

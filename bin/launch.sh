@@ -1,0 +1,23 @@
+# Sourced by the commands in this folder, with $name set. Runs the program on Node >= 24 by exec, so that
+# its pid, signals and exit code are the command's own: a supervisor that kills the pid kills the daemon.
+package=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")
+
+if [ -f "$package/scripts/run" ]; then # a checkout runs its sources
+  case $name in
+    cim) entry=cli/main.ts ;;
+    *) entry=${name#cim-}/main.ts ;;
+  esac
+  exec "$package/scripts/run" "$entry" "$@"
+fi
+
+# The `node` package this one depends on: beside it, or inside it when npm did not hoist.
+for node in "$package/node_modules/node/bin/node" "$package/../node/bin/node"; do
+  [ -x "$node" ] && exec "$node" "$package/dist/$name.js" "$@"
+done
+
+if node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 24 ? 0 : 1)' 2>/dev/null; then
+  exec node "$package/dist/$name.js" "$@"
+fi
+echo "$name: needs Node >= 24, and the node package came without one (were install scripts switched off?):" \
+  "run \`npm rebuild node --ignore-scripts=false\`, or put a newer node on PATH" >&2
+exit 2
