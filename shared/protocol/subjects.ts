@@ -22,6 +22,9 @@ export const coordinatorSubject = (node: string, verb: string): string => `cim.c
 export const heartbeatSubject = (node: string): string => `cim.node.${node}.heartbeat`;
 export const controlSubject = (node: string, verb: string): string => `cim.node.${node}.control.${verb}`;
 export const statusSubject = (node: string): string => `cim.node.${node}.status`;
+/** Where a node's answers to its hub go: under its own name, as it may publish into nobody's inbox. */
+export const nodeReplySubject = (node: string, id: string): string => `cim.node.${node}.reply.${id}`;
+export const nodeReplies = (node: string): string => `cim.node.${node}.reply.>`;
 export const refusedSubject = (reason: string, eventSubject: string): string =>
   `cim.refused.${reason}.${eventSubject.slice(EVENTS_PREFIX.length)}`;
 export const controlRecordPublishSubject = (kind: ControlKind): string => `${LOG_PREFIX}_cim.${kind}`;
