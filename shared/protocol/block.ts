@@ -2,8 +2,8 @@ import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { ByteReader, MalformedBytes } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import type { ShippedEvent } from "./event.ts";
-import { EVENTS_PREFIX } from "./subjects.ts";
 import type { LaneMark } from "./origin.ts";
+import { EVENTS_PREFIX } from "./subjects.ts";
 
 /**
  * A block: consecutive events of one origin on their way up, and what they continue.
@@ -43,7 +43,8 @@ export function isBlock(bytes: Uint8Array): boolean {
 /** @throws RangeError when the block is empty, has too many events, or is larger than MAX_BLOCK_BYTES. */
 export function encodeBlock(block: Block): Buffer {
   const { events } = block;
-  if (events.length === 0 || events.length > MAX_BLOCK_EVENTS) throw new RangeError(`a block of ${events.length} events`);
+  if (events.length === 0 || events.length > MAX_BLOCK_EVENTS)
+    throw new RangeError(`a block of ${events.length} events`);
   const content = encodeContent(block);
   if (content.length > MAX_BLOCK_BYTES) throw new RangeError(`a block of ${content.length} bytes`);
   let stored: Buffer = content;
@@ -63,7 +64,8 @@ export function encodeBlock(block: Block): Buffer {
 /** @throws MalformedBytes for anything that `encodeBlock` does not make. */
 export function decodeBlock(bytes: Uint8Array): Block {
   if (!isBlock(bytes)) throw new MalformedBytes("not a block");
-  if (bytes[2] !== BLOCK_VERSION) throw new MalformedBytes(`block version ${bytes[2]}, this build reads ${BLOCK_VERSION}`);
+  if (bytes[2] !== BLOCK_VERSION)
+    throw new MalformedBytes(`block version ${bytes[2]}, this build reads ${BLOCK_VERSION}`);
   if (bytes.length > MAX_BLOCK_BYTES + 64) throw new MalformedBytes(`a block of ${bytes.length} bytes`);
   const head = new ByteReader(bytes.subarray(4));
   const length = head.varint();
@@ -71,7 +73,8 @@ export function decodeBlock(bytes: Uint8Array): Block {
   const stored = bytes.subarray(bytes.length - head.remaining);
   const content = bytes[3] === ZSTD ? unpack(stored, length) : stored;
   if (bytes[3] !== ZSTD && bytes[3] !== PLAIN) throw new MalformedBytes(`compression ${bytes[3]}`);
-  if (content.length !== length) throw new MalformedBytes(`${content.length} bytes where ${length} were said`);
+  if (content.length !== length)
+    throw new MalformedBytes(`${content.length} bytes where ${length} were said`);
   return decodeContent(new ByteReader(content));
 }
 

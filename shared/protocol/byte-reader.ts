@@ -45,7 +45,8 @@ export class ByteReader {
 
   #take(): number {
     const length = this.varint();
-    if (length > this.remaining) throw new MalformedBytes(`${length} bytes are said to follow, ${this.remaining} do`);
+    if (length > this.remaining)
+      throw new MalformedBytes(`${length} bytes are said to follow, ${this.remaining} do`);
     this.#at += length;
     return length;
   }

@@ -138,5 +138,8 @@ export const heartbeat = z.object({
 export type Heartbeat = z.infer<typeof heartbeat>;
 
 /** `cim.node.<node>.control.accept-hole`: an operator accepts that events are gone. */
-export const acceptHoleRequest = z.object({ after: z.number().int().min(0), before: z.number().int().min(1) });
+export const acceptHoleRequest = z.object({
+  after: z.number().int().min(0),
+  before: z.number().int().min(1),
+});
 export type AcceptHoleRequest = z.infer<typeof acceptHoleRequest>;

@@ -49,7 +49,10 @@ export interface Printable {
  * body, hence a log can be searched for it by headers alone.
  */
 export function printOf(event: Printable): string {
-  return hash("sha256", `${event.seq} ${event.timeUs} ${event.id} ${event.subject}`, "base64url").slice(0, 16);
+  return hash("sha256", `${event.seq} ${event.timeUs} ${event.id} ${event.subject}`, "base64url").slice(
+    0,
+    16,
+  );
 }
 
 export function sameMark(a: LaneMark, b: LaneMark): boolean {

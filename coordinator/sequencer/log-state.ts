@@ -1,0 +1,163 @@
+import {
+  holeRecord,
+  laneRecord,
+  type MarksRecord,
+  marksRecord,
+  refusedRecord,
+} from "../../shared/protocol/control-records.ts";
+import type { StoredMessage } from "../../shared/protocol/event.ts";
+import { headerValue } from "../../shared/protocol/headers.ts";
+import type { Refusal } from "../../shared/protocol/messages.ts";
+import { HEADER } from "../../shared/protocol/names.ts";
+import { type LaneMark, NOTHING_YET, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
+import { type LogPosition, parseLogPosition } from "../../shared/protocol/reign.ts";
+import { controlRecordSubject, domainOf } from "../../shared/protocol/subjects.ts";
+
+/** What the log says of one origin. */
+export interface LaneState {
+  incarnation: number;
+  mark: LaneMark;
+  /** Refused events that the origin may still have to set aside. */
+  refused: Refusal[];
+}
+
+/**
+ * All that a sequencer knows, and all of it is in the log: the fold of its messages in order. A checkpoint (marks
+ * record) is itself a message of the log and only shortens the reading.
+ */
+export interface LogState {
+  /** Last message's position; undefined: the log is empty. */
+  position: LogPosition | undefined;
+  /** The stream's last sequence. */
+  lastSeq: number;
+  /** Sequence of the newest reign record; 0: none. */
+  reignSeq: number;
+  readonly lanes: Map<string, LaneState>;
+  /** Events taken, by domain, then origin. */
+  readonly totals: Map<string, Map<string, number>>;
+  readonly refusedTotals: Map<string, number>;
+  /** Messages since the newest marks record. */
+  sinceMarks: number;
+}
+
+/** The log holds something that no sequencer writes: it must not be continued. */
+export class LogUnreadable extends Error {
+  override readonly name = "LogUnreadable";
+}
+
+const REIGN = controlRecordSubject("reign");
+const LANE = controlRecordSubject("lane");
+const REFUSED = controlRecordSubject("refused");
+const MARKS = controlRecordSubject("marks");
+const HOLE = controlRecordSubject("hole");
+
+export function emptyLogState(): LogState {
+  return {
+    position: undefined,
+    lastSeq: 0,
+    reignSeq: 0,
+    lanes: new Map(),
+    totals: new Map(),
+    refusedTotals: new Map(),
+    sinceMarks: 0,
+  };
+}
+
+export function laneOf(state: LogState, node: string): LaneState {
+  let lane = state.lanes.get(node);
+  if (!lane) {
+    lane = { incarnation: 0, mark: NOTHING_YET, refused: [] };
+    state.lanes.set(node, lane);
+  }
+  return lane;
+}
+
+export function countEvents(state: LogState, domain: string, node: string, count = 1): void {
+  let byNode = state.totals.get(domain);
+  if (!byNode) {
+    byNode = new Map();
+    state.totals.set(domain, byNode);
+  }
+  byNode.set(node, (byNode.get(node) ?? 0) + count);
+}
+
+/** Takes one message of the log into the state. @throws LogUnreadable */
+export function foldLogMessage(state: LogState, message: StoredMessage): void {
+  const position = parseLogPosition(headerValue(message.headerText, HEADER.log));
+  if (!position) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.log}`);
+  if (state.position && position.index !== state.position.index + 1) {
+    throw new LogUnreadable(
+      `message ${message.seq} has index ${position.index} after ${state.position.index}`,
+    );
+  }
+  state.position = position;
+  state.lastSeq = message.seq;
+  state.sinceMarks += 1;
+  switch (message.subject) {
+    case REIGN:
+      state.reignSeq = message.seq;
+      return;
+    case LANE: {
+      const record = laneRecord.parse(readJson(message));
+      state.lanes.set(record.node, { incarnation: record.incarnation, mark: record.common, refused: [] });
+      return;
+    }
+    case REFUSED: {
+      const record = refusedRecord.parse(readJson(message));
+      const lane = laneOf(state, record.node);
+      lane.mark = { seq: record.seq, print: record.print };
+      lane.refused.push({ seq: record.seq, reason: record.reason });
+      state.refusedTotals.set(record.reason, (state.refusedTotals.get(record.reason) ?? 0) + 1);
+      return;
+    }
+    case MARKS:
+      restoreMarks(state, marksRecord.parse(readJson(message)));
+      return;
+    case HOLE:
+      holeRecord.parse(readJson(message));
+      return;
+    default:
+      foldEvent(state, message);
+  }
+}
+
+function foldEvent(state: LogState, message: StoredMessage): void {
+  const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
+  if (!origin) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.origin}`);
+  const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
+  const id = headerValue(message.headerText, HEADER.id) ?? "";
+  const lane = laneOf(state, origin.node);
+  lane.incarnation = origin.incarnation;
+  lane.mark = { seq: origin.seq, print: printOf({ seq: origin.seq, timeUs, id, subject: message.subject }) };
+  countEvents(state, domainOf(message.subject), origin.node);
+}
+
+/** The marks record of a state, for the log. */
+export function marksOf(state: LogState): MarksRecord {
+  return {
+    lanes: [...state.lanes].map(([node, lane]) => ({ node, ...lane, refused: [...lane.refused] })),
+    totals: [...state.totals].flatMap(([domain, byNode]) =>
+      [...byNode].map(([node, count]): [string, string, number] => [domain, node, count]),
+    ),
+    refusedTotals: [...state.refusedTotals],
+  };
+}
+
+function restoreMarks(state: LogState, record: MarksRecord): void {
+  state.sinceMarks = 0;
+  state.lanes.clear();
+  for (const { node, incarnation, mark, refused } of record.lanes)
+    state.lanes.set(node, { incarnation, mark, refused });
+  state.totals.clear();
+  for (const [domain, node, count] of record.totals) countEvents(state, domain, node, count);
+  state.refusedTotals.clear();
+  for (const [reason, count] of record.refusedTotals) state.refusedTotals.set(reason, count);
+}
+
+function readJson(message: StoredMessage): unknown {
+  try {
+    return JSON.parse(Buffer.from(message.body).toString("utf8"));
+  } catch (cause) {
+    throw new LogUnreadable(`control record ${message.seq} of the log is not JSON`, { cause });
+  }
+}

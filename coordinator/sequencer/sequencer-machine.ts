@@ -1,0 +1,443 @@
+import type { OutgoingMessage, WriteExpectation, WriteResult } from "../../shared/nats/batch-publisher.ts";
+import type { Block } from "../../shared/protocol/block.ts";
+import type {
+  HelloRequest,
+  IncarnateRequest,
+  IngestReply,
+  PrintsRequest,
+  Refusal,
+} from "../../shared/protocol/messages.ts";
+import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
+import { type LaneMark, printOf, sameMark } from "../../shared/protocol/origin.ts";
+import type { LogPosition, Reign } from "../../shared/protocol/reign.ts";
+import { controlRecordSubject, domainOf } from "../../shared/protocol/subjects.ts";
+import { type BatchBounds, FairQueue, type Portion } from "./fair-queue.ts";
+import { judgeEvent, type LogRules } from "./judge-event.ts";
+import { controlEntry, eventEntry } from "./log-entry.ts";
+import { countEvents, type LaneState, type LogState, laneOf, marksOf } from "./log-state.ts";
+
+export interface SequencerSettings {
+  /** Which coordinator this is; written into the reign record. */
+  readonly by: string;
+  readonly rules: LogRules;
+  readonly bounds: BatchBounds;
+  /** Messages between two marks records: a start reads no more than that. */
+  readonly marksEvery: number;
+  /** What may wait in memory, bytes; beyond it blocks are sent back. */
+  readonly maxWaitingBytes: number;
+  readonly randomId: () => string;
+  readonly nowMs: () => number;
+}
+
+/** What was durably added to the log, for counting. */
+export interface Logged {
+  readonly domain: string;
+  readonly node: string;
+  readonly appendedUs: number;
+}
+
+export type SequencerOutput =
+  /** Answered by `written`. One at a time. */
+  | { readonly do: "write"; readonly messages: readonly OutgoingMessage[]; readonly expect: WriteExpectation }
+  | { readonly do: "reply"; readonly token: number; readonly reply: IngestReply }
+  /** Read the newest reign record's sequence and the stream's last one; answered by `fenced`. One at a time. */
+  | { readonly do: "fence" }
+  | { readonly do: "prints"; readonly token: number; readonly node: string; readonly request: PrintsRequest }
+  /** What is in memory may not be what is in the log: read it again, then `lead` with at least that epoch. */
+  | { readonly do: "reread"; readonly minEpoch: number; readonly reason: string }
+  | { readonly do: "logged"; readonly events: readonly Logged[]; readonly refused: readonly string[] }
+  | { readonly do: "leading"; readonly reign: Reign };
+
+/** A question whose answer says what the log has, hence given only after a fenced read with nothing under way. */
+interface Question {
+  readonly node: string;
+  readonly token: number;
+  readonly kind: "lane" | "expected";
+}
+
+interface Writing {
+  readonly portions: readonly Portion[];
+  readonly count: number;
+  readonly logged: readonly Logged[];
+  readonly refused: readonly { node: string; refusal: Refusal }[];
+}
+
+const REIGN_RECORD = controlRecordSubject("reign");
+
+/**
+ * Puts the events of all origins into one order. Pure: every method takes what happened and returns what is to be done,
+ * so the same code runs on real servers and in the simulation.
+ *
+ * It never answers from memory alone. What was stored is said once the server said so, under the expectation that the
+ * log's end and its newest reign are still its own; everything else only after reading both again.
+ */
+export class SequencerMachine {
+  readonly #settings: SequencerSettings;
+  #phase: "idle" | "taking" | "leading" = "idle";
+  #state: LogState | undefined;
+  #reign: Reign | undefined;
+  /** Where each lane will be once all that waits is written. */
+  readonly #tails = new Map<string, { incarnation: number; mark: LaneMark }>();
+  readonly #queue = new FairQueue();
+  #writing: Writing | undefined;
+  #questions: Question[] = [];
+  #fencing: Question[] | undefined;
+  #marksWanted = false;
+
+  constructor(settings: SequencerSettings) {
+    this.#settings = settings;
+  }
+
+  get phase(): "idle" | "taking" | "leading" {
+    return this.#phase;
+  }
+
+  get reign(): Reign | undefined {
+    return this.#phase === "leading" ? this.#reign : undefined;
+  }
+
+  /** The log as this machine knows it; undefined before `lead`. May be ahead of the log by the write under way. */
+  get state(): LogState | undefined {
+    return this.#state;
+  }
+
+  get waitingBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  get busy(): boolean {
+    return this.#writing !== undefined || !this.#queue.empty;
+  }
+
+  /** Begins a reign over a log that was just read. Its record is the log's next message. */
+  lead(state: LogState, minEpoch = 0): SequencerOutput[] {
+    const out = this.#reset();
+    this.#state = state;
+    const epoch = Math.max((state.position?.reign.epoch ?? 0) + 1, minEpoch);
+    this.#reign = { epoch, id: this.#settings.randomId() };
+    this.#phase = "taking";
+    const previous = state.position ?? null;
+    const record = { reign: this.#reign, by: this.#settings.by, previous };
+    const expect = this.#expectation();
+    const message = controlEntry("reign", record, this.#nextPosition());
+    this.#writing = { portions: [], count: 1, logged: [], refused: [] };
+    out.push({ do: "write", messages: [message], expect });
+    return out;
+  }
+
+  /** Ends the reign: whoever waits is told to ask again. */
+  stop(): SequencerOutput[] {
+    const out = this.#reset();
+    this.#state = undefined;
+    this.#reign = undefined;
+    return out;
+  }
+
+  hello(node: string, token: number, request: HelloRequest): SequencerOutput[] {
+    if (!this.#leads()) return [this.#notNow(token)];
+    if (request.version !== PROTOCOL_VERSION) {
+      const reason = `protocol version ${request.version}, this hub speaks ${PROTOCOL_VERSION}`;
+      return [
+        { do: "reply", token, reply: { kind: "rejected", reign: this.#reign ?? null, retry: false, reason } },
+      ];
+    }
+    const reign = this.#reign as Reign;
+    const seen = request.seen;
+    if (seen && (seen.epoch > reign.epoch || (seen.epoch === reign.epoch && seen.id !== reign.id))) {
+      // This log was restored from before that reign. Only a higher epoch is believed by those who saw it.
+      return [this.#notNow(token), ...this.#reread(`${node} has seen epoch ${seen.epoch}`, seen.epoch + 1)];
+    }
+    const lane = this.#state?.lanes.get(node);
+    if (lane) lane.refused = lane.refused.filter((refusal) => refusal.seq >= request.outbox.first);
+    return this.#ask({ node, token, kind: "lane" });
+  }
+
+  prints(node: string, token: number, request: PrintsRequest): SequencerOutput[] {
+    if (!this.#leads()) return [this.#notNow(token)];
+    return [{ do: "prints", token, node, request }];
+  }
+
+  incarnate(node: string, token: number, request: IncarnateRequest): SequencerOutput[] {
+    if (!this.#leads()) return [this.#notNow(token)];
+    const tail = this.#tailOf(node);
+    // Another predecessor: this was asked before and the answer got lost, or another machine of that name was quicker.
+    if (request.predecessor !== tail.incarnation || request.common.seq > tail.mark.seq) {
+      return this.#ask({ node, token, kind: "lane" });
+    }
+    this.#tails.set(node, { incarnation: tail.incarnation + 1, mark: request.common });
+    this.#queue.push(node, {
+      kind: "incarnate",
+      token,
+      predecessor: request.predecessor,
+      common: request.common,
+    });
+    return this.#pump();
+  }
+
+  block(node: string, token: number, block: Block): SequencerOutput[] {
+    if (!this.#leads()) return [this.#notNow(token)];
+    if (this.#queue.bytes > this.#settings.maxWaitingBytes)
+      return [this.#notNow(token, "too much waits at the hub")];
+    const tail = this.#tailOf(node);
+    if (
+      block.incarnation !== tail.incarnation ||
+      tail.incarnation === 0 ||
+      !sameMark(block.previous, tail.mark)
+    ) {
+      return this.#ask({ node, token, kind: "expected" });
+    }
+    const first = block.events[0];
+    const last = block.events.at(-1);
+    if (!first || !last) return this.#ask({ node, token, kind: "expected" });
+    this.#tails.set(node, { incarnation: tail.incarnation, mark: { seq: last.seq, print: printOf(last) } });
+    const hole = block.acceptedHole ? { hole: { after: block.previous.seq, before: first.seq } } : {};
+    this.#queue.push(node, {
+      kind: "block",
+      token,
+      incarnation: block.incarnation,
+      events: block.events,
+      ...hole,
+    });
+    return this.#pump();
+  }
+
+  /** Asks for a marks record with the next write, or now. */
+  checkpoint(): SequencerOutput[] {
+    if (!this.#leads() || (this.#state?.sinceMarks ?? 0) === 0) return [];
+    this.#marksWanted = true;
+    return this.#pump();
+  }
+
+  written(result: WriteResult): SequencerOutput[] {
+    const writing = this.#writing;
+    const state = this.#state;
+    if (!writing || !state) return [];
+    if (result.kind !== "stored") {
+      const why =
+        result.kind === "refused" ? `the log refused a batch: ${result.reason}` : `unknown: ${result.reason}`;
+      return this.#reread(why);
+    }
+    if (result.lastSeq !== state.lastSeq + writing.count)
+      return this.#reread("a batch was stored elsewhere than expected");
+    this.#writing = undefined;
+    state.lastSeq = result.lastSeq;
+    const out: SequencerOutput[] = [];
+    if (this.#phase === "taking") {
+      this.#phase = "leading";
+      state.reignSeq = result.lastSeq;
+      out.push({ do: "leading", reign: this.#reign as Reign });
+    }
+    for (const portion of writing.portions) {
+      if (portion.whole)
+        out.push({ do: "reply", token: portion.waiting.token, reply: this.#writtenReply(portion) });
+    }
+    if (writing.logged.length > 0 || writing.refused.length > 0) {
+      const refused = writing.refused.map(({ refusal }) => refusal.reason);
+      out.push({ do: "logged", events: writing.logged, refused });
+    }
+    out.push(...this.#pump(), ...this.#answerQuestions());
+    return out;
+  }
+
+  /** Answers `fence`; undefined: the log could not be read. */
+  fenced(seen: { readonly reignSeq: number; readonly lastSeq: number } | undefined): SequencerOutput[] {
+    const asked = this.#fencing;
+    const state = this.#state;
+    if (!asked || !state) return [];
+    this.#fencing = undefined;
+    // A write may have been begun and stored since the fence was read, so the end may be further on, never further back.
+    if (!seen || seen.reignSeq !== state.reignSeq || seen.lastSeq < this.#fencedFrom) {
+      return [
+        ...asked.map(({ token }) => this.#notNow(token)),
+        ...this.#reread("the log is not what it was"),
+      ];
+    }
+    const out: SequencerOutput[] = [];
+    for (const question of asked) {
+      // Meanwhile something of that lane may have been put under way: what memory says of it is not yet in the log.
+      if (this.#settled(question.node))
+        out.push({ do: "reply", token: question.token, reply: this.#laneReply(question) });
+      else this.#questions.push(question);
+    }
+    out.push(...this.#answerQuestions());
+    return out;
+  }
+
+  #fencedFrom = 0;
+
+  #leads(): boolean {
+    return this.#phase === "leading";
+  }
+
+  #reset(): SequencerOutput[] {
+    const tokens = [
+      ...this.#queue.clear(),
+      ...(this.#writing?.portions ?? [])
+        .filter((portion) => portion.whole)
+        .map((portion) => portion.waiting.token),
+      ...this.#questions.map((question) => question.token),
+      ...(this.#fencing ?? []).map((question) => question.token),
+    ];
+    this.#writing = undefined;
+    this.#questions = [];
+    this.#fencing = undefined;
+    this.#tails.clear();
+    this.#marksWanted = false;
+    this.#phase = "idle";
+    return tokens.map((token) => this.#notNow(token));
+  }
+
+  #reread(reason: string, minEpoch = 0): SequencerOutput[] {
+    return [...this.#reset(), { do: "reread", minEpoch, reason }];
+  }
+
+  /** Says nothing about what was stored: the origin asks again and gets what the log says then. */
+  #notNow(token: number, reason = "the log is being read"): SequencerOutput {
+    return {
+      do: "reply",
+      token,
+      reply: { kind: "rejected", reign: this.#reign ?? null, retry: true, reason },
+    };
+  }
+
+  #tailOf(node: string): { incarnation: number; mark: LaneMark } {
+    return this.#tails.get(node) ?? laneOf(this.#state as LogState, node);
+  }
+
+  #nextPosition(): LogPosition {
+    const state = this.#state as LogState;
+    state.position = { reign: this.#reign as Reign, index: (state.position?.index ?? 0) + 1 };
+    state.sinceMarks += 1;
+    return state.position;
+  }
+
+  #expectation(): WriteExpectation {
+    const state = this.#state as LogState;
+    return { lastSeq: state.lastSeq, newest: { subject: REIGN_RECORD, seq: state.reignSeq } };
+  }
+
+  #ask(question: Question): SequencerOutput[] {
+    this.#questions.push(question);
+    return this.#answerQuestions();
+  }
+
+  /** Moves questions about lanes with nothing under way behind one fenced read. */
+  #answerQuestions(): SequencerOutput[] {
+    if (this.#fencing || this.#questions.length === 0 || !this.#leads()) return [];
+    const ready = this.#questions.filter((question) => this.#settled(question.node));
+    if (ready.length === 0) return [];
+    this.#questions = this.#questions.filter((question) => !ready.includes(question));
+    this.#fencing = ready;
+    this.#fencedFrom = (this.#state as LogState).lastSeq;
+    return [{ do: "fence" }];
+  }
+
+  #settled(node: string): boolean {
+    const lane = laneOf(this.#state as LogState, node);
+    const tail = this.#tailOf(node);
+    if (this.#writing?.portions.some((portion) => portion.node === node)) return false;
+    return tail.incarnation === lane.incarnation && sameMark(tail.mark, lane.mark);
+  }
+
+  #laneReply(question: Question): IngestReply {
+    const lane = laneOf(this.#state as LogState, question.node);
+    const { incarnation, mark } = lane;
+    const reign = this.#reign as Reign;
+    const confirmed = this.#confirmed(lane);
+    if (question.kind === "expected") return { kind: "expected", reign, incarnation, mark, confirmed };
+    return {
+      kind: "lane",
+      version: PROTOCOL_VERSION,
+      reign,
+      incarnation,
+      mark,
+      confirmed,
+      refused: lane.refused,
+    };
+  }
+
+  /** With one hub, what is in the log is on every member. */
+  #confirmed(lane: LaneState): number {
+    return lane.mark.seq;
+  }
+
+  #writtenReply(portion: Portion): IngestReply {
+    const lane = laneOf(this.#state as LogState, portion.node);
+    const reign = this.#reign as Reign;
+    if (portion.waiting.kind === "incarnate") {
+      const { incarnation, mark } = lane;
+      const confirmed = this.#confirmed(lane);
+      return { kind: "lane", version: PROTOCOL_VERSION, reign, incarnation, mark, confirmed, refused: [] };
+    }
+    const { events } = portion.waiting;
+    const first = events[0]?.seq ?? 0;
+    const last = events.at(-1)?.seq ?? 0;
+    const refused = lane.refused.filter(({ seq }) => seq >= first && seq <= last);
+    return { kind: "taken", reign, accepted: last, confirmed: last, refused };
+  }
+
+  #pump(): SequencerOutput[] {
+    const state = this.#state;
+    if (this.#writing || !state || !this.#leads()) return [];
+    const marksDue = this.#marksWanted || state.sinceMarks >= this.#settings.marksEvery;
+    if (this.#queue.empty && !marksDue) return [];
+    const expect = this.#expectation();
+    const nowMs = this.#settings.nowMs();
+    const messages: OutgoingMessage[] = [];
+    const logged: Logged[] = [];
+    const refused: { node: string; refusal: Refusal }[] = [];
+    const portions = this.#queue.take(this.#settings.bounds);
+    for (const portion of portions) this.#plan(portion, nowMs, messages, logged, refused);
+    if (marksDue) {
+      this.#marksWanted = false;
+      messages.push(controlEntry("marks", marksOf(state), this.#nextPosition()));
+      state.sinceMarks = 0;
+    }
+    this.#writing = { portions, count: messages.length, logged, refused };
+    return [{ do: "write", messages, expect }];
+  }
+
+  #plan(
+    portion: Portion,
+    nowMs: number,
+    messages: OutgoingMessage[],
+    logged: Logged[],
+    refused: { node: string; refusal: Refusal }[],
+  ): void {
+    const state = this.#state as LogState;
+    const { node, waiting } = portion;
+    if (waiting.kind === "incarnate") {
+      const incarnation = waiting.predecessor + 1;
+      const { predecessor, common } = waiting;
+      messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, this.#nextPosition()));
+      state.lanes.set(node, { incarnation, mark: common, refused: [] });
+      return;
+    }
+    const { incarnation } = waiting;
+    const lane = laneOf(state, node);
+    if (waiting.hole && portion.from === 0) {
+      messages.push(controlEntry("hole", { node, incarnation, ...waiting.hole }, this.#nextPosition()));
+    }
+    for (let i = portion.from; i < portion.to; i++) {
+      const event = waiting.events[i] as (typeof waiting.events)[number];
+      const reason = judgeEvent(event, this.#settings.rules);
+      if (reason === undefined) {
+        messages.push(eventEntry(event, { node, incarnation }, this.#nextPosition(), nowMs));
+        const domain = domainOf(event.subject);
+        countEvents(state, domain, node);
+        logged.push({ domain, node, appendedUs: event.timeUs });
+        continue;
+      }
+      const { seq, id } = event;
+      const print = printOf(event);
+      messages.push(
+        controlEntry("refused", { node, incarnation, seq, print, id, reason }, this.#nextPosition()),
+      );
+      lane.refused.push({ seq, reason });
+      state.refusedTotals.set(reason, (state.refusedTotals.get(reason) ?? 0) + 1);
+      refused.push({ node, refusal: { seq, reason } });
+    }
+    const last = waiting.events[portion.to - 1];
+    if (last) lane.mark = { seq: last.seq, print: printOf(last) };
+  }
+}

@@ -1,0 +1,238 @@
+import { randomBytes } from "node:crypto";
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import { writeGuarded } from "../../shared/nats/batch-publisher.ts";
+import { getMessage } from "../../shared/nats/get-message.ts";
+import { streamState } from "../../shared/nats/jetstream-api.ts";
+import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { decodeBlock, isBlock } from "../../shared/protocol/block.ts";
+import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
+import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import { formatReign, type Reign } from "../../shared/protocol/reign.ts";
+import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
+import { type LogState, LogUnreadable } from "./log-state.ts";
+import { readLog, readPrints } from "./read-log.ts";
+import { type Logged, SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
+
+export interface SequencerInit {
+  readonly nc: NatsConnection;
+  readonly inboxPrefix: string;
+  /** Which coordinator this is. */
+  readonly instance: string;
+  readonly maxMessageBytes: number;
+  readonly log: Log;
+  /** Called with the log as read, before the reign begins: counters are taken from it. */
+  readonly onRead: (state: LogState) => void;
+  readonly onLeading: (reign: Reign) => void;
+  readonly onLogged: (events: readonly Logged[], refused: readonly string[], batchBytes: number) => void;
+  /** The log can't be continued: a person must look. */
+  readonly onUnreadable: (reason: string) => void;
+}
+
+/** Room beside control records in JetStream's 1,000 messages a batch. */
+const BATCH_EVENTS = 900;
+/** Keeps one batch below a slow disk's second. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** A start reads at most so many messages, below 0.2 s here. */
+const MARKS_EVERY = 10_000;
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+/** The log is quiet for so long: its marks are written, so that the next start reads nothing. */
+const QUIET_MS = 2000;
+
+/** Runs the sequencer's machine on the hub's server. `lead` and `stop` follow the lease. */
+export class Sequencer {
+  readonly #init: SequencerInit;
+  readonly #machine: SequencerMachine;
+  readonly #waiting = new Map<number, Msg>();
+  #nextToken = 1;
+  #subscription: Subscription | undefined;
+  #wanted = false;
+  #rereading = false;
+  #quietTimer: NodeJS.Timeout | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(init: SequencerInit) {
+    this.#init = init;
+    this.#machine = new SequencerMachine({
+      by: init.instance,
+      rules: { maxMessageBytes: init.maxMessageBytes },
+      bounds: { events: BATCH_EVENTS, bytes: BATCH_BYTES },
+      marksEvery: MARKS_EVERY,
+      maxWaitingBytes: MAX_WAITING_BYTES,
+      randomId: () => randomBytes(4).toString("hex"),
+      nowMs: Date.now,
+    });
+  }
+
+  get reign(): Reign | undefined {
+    return this.#machine.reign;
+  }
+
+  get state(): LogState | undefined {
+    return this.#machine.reign ? this.#machine.state : undefined;
+  }
+
+  get waitingBytes(): number {
+    return this.#machine.waitingBytes;
+  }
+
+  /** Begins to lead as soon as the log can be read. */
+  lead(): void {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.#subscription = this.#init.nc.subscribe(SUBJECT.ingest, {
+      callback: (error, message) => this.#onRequest(error, message),
+    });
+    void this.#reread(0, "begins to lead");
+  }
+
+  /** Ends leading; nothing that is under way is answered. */
+  stop(): void {
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+    clearTimeout(this.#quietTimer);
+    this.#run(this.#machine.stop());
+  }
+
+  /** Takes no more, writes what waits and the marks, for a stop in good order. Bounded by `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+    this.#run(this.#machine.checkpoint());
+    if (this.#machine.busy) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+        setTimeout(resolve, timeoutMs).unref();
+      });
+    }
+    this.stop();
+  }
+
+  #onRequest(error: Error | null, message: Msg): void {
+    if (error || !message.reply) return;
+    const token = this.#nextToken++;
+    this.#waiting.set(token, message);
+    const node = message.subject.slice(message.subject.lastIndexOf(".") + 1);
+    try {
+      this.#run(this.#dispatch(node, token, message.data));
+    } catch (fault) {
+      const reason = fault instanceof MalformedBytes ? fault.message : "the request can't be read";
+      this.#init.log.warn({ node, err: fault }, "a request to the sequencer was refused");
+      this.#reply(token, { kind: "rejected", reign: this.#machine.reign ?? null, retry: false, reason });
+    }
+  }
+
+  #dispatch(node: string, token: number, data: Uint8Array): SequencerOutput[] {
+    if (isBlock(data)) return this.#machine.block(node, token, decodeBlock(data));
+    const request = ingestRequest.parse(JSON.parse(Buffer.from(data).toString("utf8")));
+    switch (request.op) {
+      case "hello":
+        return this.#machine.hello(node, token, request);
+      case "prints":
+        return this.#machine.prints(node, token, request);
+      case "incarnate":
+        return this.#machine.incarnate(node, token, request);
+    }
+  }
+
+  #run(outputs: readonly SequencerOutput[]): void {
+    for (const output of outputs) this.#carryOut(output);
+    if (this.#idle && !this.#machine.busy) this.#idle();
+  }
+
+  #carryOut(output: SequencerOutput): void {
+    switch (output.do) {
+      case "reply":
+        return this.#reply(output.token, output.reply);
+      case "write":
+        this.#lastBatchBytes = output.messages.reduce((sum, message) => sum + message.body.byteLength, 0);
+        void writeGuarded(this.#init.nc, output.messages, output.expect).then((result) => {
+          if (result.kind !== "stored") this.#init.log.warn({ result }, "a batch was not stored as expected");
+          this.#run(this.#machine.written(result));
+        });
+        return;
+      case "fence":
+        void this.#fence();
+        return;
+      case "prints": {
+        const { node, token, request } = output;
+        void readPrints(this.#init.nc, this.#init.inboxPrefix, node, request.seqs).then(
+          (prints) => this.#replyPrints(token, prints),
+          (error: unknown) => this.#init.log.warn({ node, err: error }, "prints could not be read"),
+        );
+        return;
+      }
+      case "logged":
+        this.#init.onLogged(output.events, output.refused, this.#lastBatchBytes);
+        this.#armQuietTimer();
+        return;
+      case "leading":
+        this.#init.log.info({ reign: formatReign(output.reign) }, "leads the log");
+        this.#init.onLeading(output.reign);
+        return;
+      case "reread":
+        void this.#reread(output.minEpoch, output.reason);
+    }
+  }
+
+  #lastBatchBytes = 0;
+
+  #reply(token: number, reply: IngestReply): void {
+    const message = this.#waiting.get(token);
+    this.#waiting.delete(token);
+    if (message && !this.#init.nc.isClosed()) message.respond(JSON.stringify(reply));
+  }
+
+  #replyPrints(token: number, prints: (string | null)[]): void {
+    const reign = this.#machine.reign;
+    if (reign) this.#reply(token, { kind: "prints", reign, prints });
+    else this.#reply(token, { kind: "rejected", reign: null, retry: true, reason: "no longer leads" });
+  }
+
+  async #fence(): Promise<void> {
+    const { nc } = this.#init;
+    try {
+      const [reign, stream] = await Promise.all([
+        getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("reign") }),
+        streamState(nc, STREAM.events),
+      ]);
+      this.#run(this.#machine.fenced({ reignSeq: reign?.seq ?? 0, lastSeq: stream.last_seq }));
+    } catch (error) {
+      this.#init.log.warn({ err: error }, "the log could not be read");
+      this.#run(this.#machine.fenced(undefined));
+    }
+  }
+
+  async #reread(minEpoch: number, reason: string): Promise<void> {
+    if (this.#rereading) return;
+    this.#rereading = true;
+    this.#init.log.info({ reason }, "reads the log");
+    try {
+      for (let attempt = 0; this.#wanted && !this.#init.nc.isClosed(); attempt++) {
+        try {
+          const state = await readLog(this.#init.nc, this.#init.inboxPrefix);
+          if (!this.#wanted) return;
+          this.#init.onRead(state);
+          this.#rereading = false;
+          this.#run(this.#machine.lead(state, minEpoch));
+          return;
+        } catch (error) {
+          if (error instanceof LogUnreadable) this.#init.onUnreadable(error.message);
+          this.#init.log.warn({ err: error, attempt }, "the log could not be read, tries again");
+          await new Promise((resolve) => setTimeout(resolve, backoffMs(attempt, LOOPBACK_POLICY)));
+        }
+      }
+    } finally {
+      this.#rereading = false;
+    }
+  }
+
+  #armQuietTimer(): void {
+    clearTimeout(this.#quietTimer);
+    this.#quietTimer = setTimeout(() => this.#run(this.#machine.checkpoint()), QUIET_MS);
+    this.#quietTimer.unref();
+  }
+}

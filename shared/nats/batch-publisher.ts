@@ -1,0 +1,149 @@
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import { headerLine } from "../protocol/headers.ts";
+import { EncodedHeaders } from "./raw-message.ts";
+
+/** A message to be written. `headerText`: lines `Name: value\r\n`, no `Nats-*` among them. */
+export interface OutgoingMessage {
+  readonly subject: string;
+  readonly headerText: string;
+  readonly body: Uint8Array;
+}
+
+/** What must hold when the server commits; it judges then, so a writer that was overtaken can't write. */
+export interface WriteExpectation {
+  /** The stream's last sequence. */
+  readonly lastSeq: number;
+  /** The newest message of that (stored) subject has that sequence. */
+  readonly newest?: { readonly subject: string; readonly seq: number };
+}
+
+export type WriteResult =
+  | { readonly kind: "stored"; readonly lastSeq: number }
+  /** Nothing was stored. 10071: the expectation did not hold. */
+  | { readonly kind: "refused"; readonly errCode: number; readonly reason: string }
+  /** All, some or nothing was stored: read the stream again. */
+  | { readonly kind: "unknown"; readonly reason: string };
+
+export const WRONG_LAST_SEQUENCE = 10071;
+
+/** JetStream's own bound on messages in one batch. */
+export const MAX_BATCH_MESSAGES = 1000;
+
+/**
+ * Up to so many go as single publishes chained by their expected sequence, more as an atomic batch: a batch costs a
+ * folder of its own and 2.6 ms here, a single synced publish 0.5 ms, and they cross near ten.
+ */
+const MAX_CHAINED = 8;
+
+/** A slow disk's fsync may take seconds; the server itself abandons a batch after ten. */
+const WRITE_TIMEOUT_MS = 10_000;
+
+let batches = 0;
+const RUN = `${process.pid.toString(36)}${Date.now().toString(36)}`;
+
+/** Writes messages to one stream in order, guarded by expectations, all of them or a prefix. Not for concurrent use. */
+export async function writeGuarded(
+  nc: NatsConnection,
+  messages: readonly OutgoingMessage[],
+  expect: WriteExpectation,
+  timeoutMs: number = WRITE_TIMEOUT_MS,
+): Promise<WriteResult> {
+  if (messages.length === 0 || messages.length > MAX_BATCH_MESSAGES) {
+    throw new RangeError(`${messages.length} messages in one write`);
+  }
+  return messages.length <= MAX_CHAINED
+    ? writeChained(nc, messages, expect, timeoutMs)
+    : writeBatch(nc, messages, expect, timeoutMs);
+}
+
+function expectationLines(expect: WriteExpectation, lastSeq: number): string {
+  const lines = headerLine("Nats-Expected-Last-Sequence", lastSeq);
+  if (!expect.newest) return lines;
+  return (
+    lines +
+    headerLine("Nats-Expected-Last-Subject-Sequence", expect.newest.seq) +
+    headerLine("Nats-Expected-Last-Subject-Sequence-Subject", expect.newest.subject)
+  );
+}
+
+async function writeChained(
+  nc: NatsConnection,
+  messages: readonly OutgoingMessage[],
+  expect: WriteExpectation,
+  timeoutMs: number,
+): Promise<WriteResult> {
+  // Each expects the one before, so one that fails fails all after it: what is stored is a prefix.
+  const answers = await Promise.all(
+    messages.map((message, i) =>
+      request(nc, message, expectationLines(expect, expect.lastSeq + i) + message.headerText, timeoutMs),
+    ),
+  );
+  const results = answers.map((answer) => readAnswer(answer));
+  const first = results[0] as WriteResult;
+  if (first.kind !== "stored") return first;
+  const failed = results.find((result) => result.kind !== "stored");
+  if (failed) return { kind: "unknown", reason: `only part was stored: ${failed.reason}` };
+  return results.at(-1) as WriteResult;
+}
+
+async function writeBatch(
+  nc: NatsConnection,
+  messages: readonly OutgoingMessage[],
+  expect: WriteExpectation,
+  timeoutMs: number,
+): Promise<WriteResult> {
+  const id = headerLine("Nats-Batch-Id", `${RUN}-${batches++}`);
+  let opened: Promise<Msg | Error> | undefined;
+  for (let i = 0; i < messages.length - 1; i++) {
+    const message = messages[i] as OutgoingMessage;
+    const lines = id + headerLine("Nats-Batch-Sequence", i + 1);
+    if (i === 0) {
+      opened = request(
+        nc,
+        message,
+        lines + expectationLines(expect, expect.lastSeq) + message.headerText,
+        timeoutMs,
+      );
+    } else {
+      nc.publish(message.subject, message.body, { headers: new EncodedHeaders(lines + message.headerText) });
+    }
+  }
+  const last = messages.at(-1) as OutgoingMessage;
+  const lines = id + headerLine("Nats-Batch-Sequence", messages.length) + headerLine("Nats-Batch-Commit", 1);
+  const committed = request(nc, last, lines + last.headerText, timeoutMs);
+  const opening = await (opened as Promise<Msg | Error>);
+  // An accepted opening has an empty answer; an error there is the server's true reason, the commit only echoes it.
+  if (!(opening instanceof Error) && opening.data.length > 0) {
+    const refusal = readAnswer(opening);
+    if (refusal.kind === "refused") return refusal;
+  }
+  return readAnswer(await committed);
+}
+
+async function request(
+  nc: NatsConnection,
+  message: OutgoingMessage,
+  lines: string,
+  timeout: number,
+): Promise<Msg | Error> {
+  try {
+    return await nc.request(message.subject, message.body, { timeout, headers: new EncodedHeaders(lines) });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function readAnswer(answer: Msg | Error): WriteResult {
+  if (answer instanceof Error) return { kind: "unknown", reason: answer.message };
+  let ack: { seq?: number; error?: { err_code?: number; description?: string } };
+  try {
+    ack = answer.json();
+  } catch {
+    return { kind: "unknown", reason: "the server's answer can't be read" };
+  }
+  if (ack.error) {
+    return { kind: "refused", errCode: ack.error.err_code ?? 0, reason: ack.error.description ?? "refused" };
+  }
+  if (typeof ack.seq !== "number") return { kind: "unknown", reason: "the server's answer has no sequence" };
+  return { kind: "stored", lastSeq: ack.seq };
+}

@@ -1,0 +1,57 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+
+/** The prefix of a JetStream API: the own server's, or that of another domain over the link. */
+export function apiPrefix(domain?: string): string {
+  return domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
+}
+
+/** JetStream answered, with an error. */
+export class JetStreamRefused extends Error {
+  override readonly name = "JetStreamRefused";
+  readonly code: number;
+  readonly errCode: number;
+
+  constructor(request: string, error: { code?: number; err_code?: number; description?: string }) {
+    super(`${request}: ${error.description ?? "refused"} (${error.err_code ?? error.code ?? 0})`);
+    this.code = error.code ?? 0;
+    this.errCode = error.err_code ?? 0;
+  }
+}
+
+export interface ApiOptions {
+  readonly prefix?: string;
+  readonly timeoutMs?: number;
+}
+
+/** One request to the JetStream API. @throws JetStreamRefused, or the client's error when nothing answers in time. */
+export async function jetStreamApi<T>(
+  nc: NatsConnection,
+  request: string,
+  body: unknown,
+  options: ApiOptions = {},
+): Promise<T> {
+  const payload = body === undefined ? "" : JSON.stringify(body);
+  const answer = await nc.request(`${options.prefix ?? "$JS.API"}.${request}`, payload, {
+    timeout: options.timeoutMs ?? 5000,
+  });
+  const parsed = answer.json<{ error?: { code?: number; err_code?: number; description?: string } }>();
+  if (parsed.error) throw new JetStreamRefused(request, parsed.error);
+  return parsed as T;
+}
+
+export interface StreamState {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly first_seq: number;
+  readonly last_seq: number;
+}
+
+/** A stream's state. @throws JetStreamRefused with code 404 when there is no such stream. */
+export async function streamState(
+  nc: NatsConnection,
+  stream: string,
+  options: ApiOptions = {},
+): Promise<StreamState> {
+  const info = await jetStreamApi<{ state: StreamState }>(nc, `STREAM.INFO.${stream}`, undefined, options);
+  return info.state;
+}
