@@ -1,0 +1,210 @@
+/**
+ * Everything that can be wrong with a node, as data: what it means and what a person should do about it.
+ * Modelled on tailscale's health warnings (health/warnings.go).
+ */
+export interface ConditionDeclaration {
+  /** info: worth knowing. warning: works, but not for ever or not as asked. error: does not do its job. */
+  readonly severity: "info" | "warning" | "error";
+  readonly title: string;
+  /** One sentence; `{name|otherwise}` is filled from the detail, or reads `otherwise` without it. */
+  readonly text: string;
+  readonly whatToDo: string;
+  /** How long it must last before it is shown, milliseconds: a reconnect is not worth a word. */
+  readonly timeToVisibleMs: number;
+  /** Whether `/readyz` fails while it is shown. Being cut off is no reason: a leaf's job is to take writes then. */
+  readonly affectsReadiness: boolean;
+  /** While one of these holds it is not shown: it only follows from them. */
+  readonly dependsOn?: readonly string[];
+}
+
+const declare = <Code extends string>(table: Record<Code, ConditionDeclaration>) => table;
+
+export const CONDITIONS = declare({
+  starting: {
+    severity: "info",
+    title: "Starting",
+    text: "The daemon is not ready yet{step|}.",
+    whatToDo: "Nothing; see the log if it lasts.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
+  "server-down": {
+    severity: "error",
+    title: "nats-server down",
+    text: "The node's own nats-server at {url|its address} does not answer.",
+    whatToDo: "Start nats-server, or read its log; the daemon reconnects by itself.",
+    timeToVisibleMs: 2_000,
+    affectsReadiness: true,
+  },
+  "server-too-old": {
+    severity: "error",
+    title: "nats-server too old",
+    text: "nats-server is {version|too old}; atomic batches need {needed|2.12 or newer}.",
+    whatToDo: "Install nats-server {needed|2.12} or newer and restart it.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
+  "store-error": {
+    severity: "error",
+    title: "Store refuses",
+    text: "The server's store does not take writes: {error|see its log}.",
+    whatToDo: "Look at the disk and nats-server's log; after a full disk the server must be restarted.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+    dependsOn: ["server-down"],
+  },
+  "disk-full": {
+    severity: "error",
+    title: "Disk full",
+    text: "The disk of {path|the store} is full: writers get errors, acknowledged events are kept.",
+    whatToDo: "Free space, then restart nats-server: it does not go on by itself.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
+  "disk-runway-short": {
+    severity: "warning",
+    title: "Disk soon full",
+    text: "At the present rate the disk is full in {runway|a short time}.",
+    whatToDo: "Free space, shorten log.retentionDays, or give the store a larger disk.",
+    timeToVisibleMs: 30_000,
+    affectsReadiness: false,
+    dependsOn: ["disk-full"],
+  },
+  "outbox-nearly-full": {
+    severity: "warning",
+    title: "Outbox nearly full",
+    text: "The outbox is {percent|over 80} % full; at the present rate it is full in {runway|a short time}.",
+    whatToDo: "Bring the link back, or raise outbox.maxBytes and reload.",
+    timeToVisibleMs: 5_000,
+    affectsReadiness: false,
+    dependsOn: ["outbox-full"],
+  },
+  "outbox-full": {
+    severity: "error",
+    title: "Outbox full",
+    text: "The outbox is full: writers get errors until the hub has taken events; nothing is dropped.",
+    whatToDo: "Bring the link back, or raise outbox.maxBytes and reload.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
+  "link-down": {
+    severity: "warning",
+    title: "Link down",
+    text: "The link to the hub is down; writes go on here and are shipped when it is back.",
+    whatToDo: "Look at the network, and whether the hub's leafListen can be reached.",
+    timeToVisibleMs: 2_000,
+    affectsReadiness: false,
+    dependsOn: ["server-down"],
+  },
+  "hub-unreachable": {
+    severity: "warning",
+    title: "Hub does not answer",
+    text: "The link is up, but the hub's coordinator does not answer.",
+    whatToDo: "Look at the coordinator on the hub: cim status there, then its log.",
+    timeToVisibleMs: 3_000,
+    affectsReadiness: false,
+    dependsOn: ["link-down", "server-down"],
+  },
+  "coordinator-not-leading": {
+    severity: "info",
+    title: "Not leading",
+    text: "This coordinator does not lead; {leader|another} does.",
+    whatToDo: "Nothing while another leads. If none does, read both logs.",
+    timeToVisibleMs: 2_000,
+    affectsReadiness: true,
+    dependsOn: ["server-down"],
+  },
+  lagging: {
+    severity: "info",
+    title: "Lagging",
+    text: "{origin|A node} is {events|some} events ({seconds|some} s) behind.",
+    whatToDo: "Nothing while it shrinks; it catches up by itself.",
+    timeToVisibleMs: 10_000,
+    affectsReadiness: false,
+    dependsOn: ["link-down", "server-down", "stalled"],
+  },
+  stalled: {
+    severity: "error",
+    title: "Stalled",
+    text: "Events of {origin|a node} wait, the link is up, and nothing moves{reason|}.",
+    whatToDo: "Run cim doctor on that node; restarting its daemon is safe.",
+    timeToVisibleMs: 15_000,
+    affectsReadiness: false,
+    dependsOn: ["link-down", "hub-unreachable", "server-down"],
+  },
+  "outbox-rolled-back": {
+    severity: "warning",
+    title: "Outbox restored or recreated",
+    text: "The outbox is not the one that was shipped before: it goes on as incarnation {incarnation|of its own}; what the log has of the old one stays.",
+    whatToDo: "If nobody restored or deleted it, look at the disk: acknowledged events may be gone from it.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "outbox-gap": {
+    severity: "error",
+    title: "Events missing from the outbox",
+    text: "Events {from|} to {to|} were deleted from the outbox before the log had them.",
+    whatToDo: "Find out who deleted them; they are on no other node. Shipping went on behind the gap.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "log-went-back": {
+    severity: "error",
+    title: "Log restored to an older state",
+    text: "The hub's log ends at {now|an older position}, though it had been at {before|a later one}.",
+    whatToDo: "Let it refill from outboxes and copies; what none of them has is named as a log-hole.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "log-hole": {
+    severity: "error",
+    title: "Events lost from the log",
+    text: "The log lacks events of {origin|an origin} ({from|} to {to|}) that its outbox no longer holds, and no copy has them.",
+    whatToDo: "Bring back a node or a backup that has them, or accept the hole by name as the operator.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "copy-diverged": {
+    severity: "warning",
+    title: "Copy had other events",
+    text: "The copy held {events|some} events beyond {position|a position} that the log does not have; they were put aside and replaced by the log's.",
+    whatToDo: "Nothing, if the log was restored or a hub was replaced; else find out why.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "copy-behind-log-start": {
+    severity: "warning",
+    title: "Copy too far behind",
+    text: "The copy ends at {position|a position} that the log no longer keeps; it is filled anew from the log's start.",
+    whatToDo: "Nothing; raise log.retentionDays if nodes stay away for longer.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "refused-events": {
+    severity: "warning",
+    title: "Events refused",
+    text: "{count|Some} events were refused by the sequencer ({reason|see CIM_REFUSED}); they are kept in CIM_REFUSED.",
+    whatToDo: "Read CIM_REFUSED on the origin: each event is there with its reason.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "duplicate-name": {
+    severity: "error",
+    title: "Two nodes of one name",
+    text: 'Two nodes call themselves "{node|the same}".',
+    whatToDo:
+      "Give one of them another name in its configuration; they push each other off the link until then.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
+  "clock-skewed": {
+    severity: "warning",
+    title: "Clock differs",
+    text: "The clock differs from the hub's by {seconds|some} s.",
+    whatToDo: "Run a time service; order and delivery do not depend on it, last-write-wins does.",
+    timeToVisibleMs: 10_000,
+    affectsReadiness: false,
+  },
+});
+
+export type ConditionCode = keyof typeof CONDITIONS;
