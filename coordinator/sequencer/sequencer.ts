@@ -146,7 +146,8 @@ export class Sequencer {
   #carryOut(output: SequencerOutput): void {
     switch (output.do) {
       case "reply":
-        return this.#reply(output.token, output.reply);
+        this.#reply(output.token, output.reply);
+        return;
       case "write":
         this.#lastBatchBytes = output.messages.reduce((sum, message) => sum + message.body.byteLength, 0);
         void writeGuarded(this.#init.nc, output.messages, output.expect).then((result) => {

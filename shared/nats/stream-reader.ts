@@ -156,14 +156,19 @@ export class StreamReader {
 
   #onMessage(error: Error | null, message: Msg): void {
     if (this.#broken) return;
-    if (error) return this.break(error.message);
+    if (error) {
+      this.break(error.message);
+      return;
+    }
     this.#lastHeardMs = performance.now();
-    const at = message.reply === "" ? undefined : parseStoredAt(message.reply);
-    if (!at) return this.#onStatus(message);
+    const at = message.reply ? parseStoredAt(message.reply) : undefined;
+    if (!at) {
+      this.#onStatus(message);
+      return;
+    }
     if (at.consumerSeq !== this.#consumerSeq + 1) {
-      return this.break(
-        `message ${this.#consumerSeq + 1} of the consumer was missed, ${at.consumerSeq} came`,
-      );
+      this.break(`message ${this.#consumerSeq + 1} of the consumer was missed, ${at.consumerSeq} came`);
+      return;
     }
     this.#consumerSeq = at.consumerSeq;
     this.pending = at.pending;
@@ -191,7 +196,8 @@ export class StreamReader {
       this.#requested = Math.max(0, this.#requested - unused);
       // A message larger than the whole buffer is asked for alone and without a bound.
       if (/message size exceeds/i.test(description)) this.#largeMessage = true;
-      return this.#pull();
+      this.#pull();
+      return;
     }
     // 503: nobody has the stream any more. Other 409: consumer deleted, leadership changed, server shutting down.
     this.break(`${code} ${description}`);
