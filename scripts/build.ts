@@ -16,7 +16,7 @@ const DAEMONS_AND_CLI = {
 };
 const CLIENT = { client: "shared/client/connect-cim.ts" };
 
-const common: BuildOptions = {
+const common = {
   absWorkingDir: root,
   outdir: "dist",
   bundle: true,
@@ -29,7 +29,7 @@ const common: BuildOptions = {
   minifySyntax: true,
   legalComments: "none", // their notices are in THIRD-PARTY-LICENSES.txt
   logLevel: "warning",
-};
+} satisfies BuildOptions;
 
 await rm(join(root, "dist"), { recursive: true, force: true });
 

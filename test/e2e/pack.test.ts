@@ -1,0 +1,131 @@
+import { execFile } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type TempDir, tempDir } from "../support/temp-dir.ts";
+
+/** What `npm pack` makes, installed into a folder of its own and used there as a consumer would. */
+const root = join(import.meta.dirname, "../..");
+const NPM_TIMEOUT_MS = 120_000; // Node 24 is a download of 40 MB where npm's cache is cold
+const COMMAND_TIMEOUT_MS = 30_000;
+
+let temp: TempDir;
+let consumer: string;
+let packed: { filename: string; files: { path: string }[] };
+
+beforeAll(async () => {
+  temp = await tempDir();
+  consumer = join(temp.path, "consumer");
+  await mkdir(consumer);
+  await writeFile(join(consumer, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  const packing = await run("npm", ["pack", "--json", "--pack-destination", temp.path], root, NPM_TIMEOUT_MS);
+  packed = firstOf(JSON.parse(packing.stdout));
+  const tarball = join(temp.path, packed.filename);
+  const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
+  const installing = await run("npm", ["install", ...flags, tarball], consumer, NPM_TIMEOUT_MS);
+  expect(installing).toMatchObject({ code: 0 });
+}, 2 * NPM_TIMEOUT_MS);
+afterAll(async () => {
+  await temp[Symbol.asyncDispose]();
+});
+
+test("the tarball holds what runs and what explains it, no sources and no tests", () => {
+  const outside = packed.files
+    .map((file) => file.path)
+    .filter((path) => !/^(bin|dist)\/|^(package\.json|README\.md|LICENSE)$/.test(path));
+  expect(outside).toEqual([]);
+  expect(packed.files.map((file) => file.path)).toContain("LICENSE");
+  expect(packed.files.filter((file) => file.path.includes("test"))).toEqual([]);
+});
+
+test("cim runs", async () => {
+  const { code, stdout, stderr } = await installed("cim", ["--help"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/^Usage: cim /);
+});
+
+test.each(["cim-coordinator", "cim-agent"])("%s runs, and refuses bad input in one line", async (name) => {
+  const schema = await installed(name, ["print-schema"]);
+  expect(schema).toMatchObject({ code: 0, stderr: "" });
+  expect(JSON.parse(schema.stdout)).toHaveProperty("properties");
+
+  await writeFile(join(consumer, "wrong.json"), `{ "nod": "leaf1" }`);
+  const checked = await installed(name, ["check-config", "wrong.json"]);
+  expect(checked).toMatchObject({ code: 2, stdout: "" });
+  expect(checked.stderr).toMatch(/^.*nod.*\n$/);
+});
+
+test("the import works without types, and with them checks what it is given", async () => {
+  await writeFile(
+    join(consumer, "right.ts"),
+    `import { connectCim } from "cim";
+     export const connect: (...args: Parameters<typeof connectCim>) => ReturnType<typeof connectCim> = connectCim;
+     if (typeof connect !== "function") process.exit(1);`,
+  );
+  expect(await run(process.execPath, ["right.ts"], consumer)).toMatchObject({ code: 0, stderr: "" });
+  expect(await typeCheck("right.ts")).toMatchObject({ code: 0, stdout: "" });
+
+  await writeFile(
+    join(consumer, "wrong.ts"),
+    `import { connectCim } from "cim";\nexport const wrong: number = connectCim;`,
+  );
+  const wrong = await typeCheck("wrong.ts");
+  expect(wrong.code).not.toBe(0);
+  expect(wrong.stdout.trim().split("\n")[0]).toMatch(/^wrong\.ts\(2,14\): error TS2322: /);
+});
+
+/** The strictest way a consumer can compile: our declarations and those they name are checked too. */
+async function typeCheck(file: string): Promise<Outcome> {
+  const options = {
+    module: "nodenext",
+    target: "es2024",
+    lib: ["es2024", "esnext.disposable"],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    noEmit: true,
+    types: ["node"],
+    typeRoots: [join(root, "node_modules/@types")],
+  };
+  await writeFile(
+    join(consumer, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: options, files: [file] }),
+  );
+  return run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."], consumer);
+}
+
+function installed(name: string, args: string[]): Promise<Outcome> {
+  return run(join(consumer, "node_modules/.bin", name), args, consumer);
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** PATH without this project's own Node 24: the commands start on whatever the machine has. */
+async function run(
+  file: string,
+  args: string[],
+  cwd: string,
+  timeout: number = COMMAND_TIMEOUT_MS,
+): Promise<Outcome> {
+  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
+  const env = { ...process.env, PATH: path.join(delimiter) };
+  try {
+    return { code: 0, ...(await promisify(execFile)(file, args, { cwd, env, timeout })) };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: unknown; stdout?: string; stderr?: string };
+    if (typeof code !== "number") throw error; // not started, or killed by the time-out
+    return { code, stdout: stdout ?? "", stderr: stderr ?? "" };
+  }
+}
+
+/** npm 10 and 11 print a list of the packed packages, npm 12 an object by name. */
+function firstOf<T>(listed: T[] | Record<string, T>): T {
+  const [first] = Object.values(listed);
+  if (first === undefined) throw new Error("npm pack says it packed nothing");
+  return first as T;
+}
