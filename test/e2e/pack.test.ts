@@ -20,6 +20,7 @@ beforeAll(async () => {
   await mkdir(consumer);
   await writeFile(join(consumer, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const packing = await run("npm", ["pack", "--json", "--pack-destination", temp.path], root, NPM_TIMEOUT_MS);
+  expect(packing).toMatchObject({ code: 0 });
   packed = firstOf(JSON.parse(packing.stdout));
   const tarball = join(temp.path, packed.filename);
   const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
