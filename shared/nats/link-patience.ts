@@ -1,0 +1,25 @@
+/** How long a node's server waits on its link before it calls it dead. Durations as nats-server writes them. */
+export interface LinkPatience {
+  readonly pingInterval: string;
+  /** Pings without an answer after which the link is closed; silence is noticed after about one interval more. */
+  readonly pingMax: number;
+  readonly dialTimeout: string;
+  readonly firstInfoTimeout: string;
+  readonly authTimeout: string;
+}
+
+/**
+ * By the network that the heartbeat is meant for. lan: silence is seen in about three seconds. A slower network
+ * needs more than its round trip, and more than the time in which what is queued before a ping drains.
+ */
+export const LINK_PATIENCE: Readonly<Record<"lan" | "wan" | "satellite", LinkPatience>> = {
+  lan: { pingInterval: "1s", pingMax: 2, dialTimeout: "1s", firstInfoTimeout: "1s", authTimeout: "3s" },
+  wan: { pingInterval: "2s", pingMax: 3, dialTimeout: "2s", firstInfoTimeout: "3s", authTimeout: "5s" },
+  satellite: {
+    pingInterval: "5s",
+    pingMax: 3,
+    dialTimeout: "5s",
+    firstInfoTimeout: "10s",
+    authTimeout: "15s",
+  },
+};

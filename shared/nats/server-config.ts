@@ -1,0 +1,163 @@
+import { SUBJECT } from "../protocol/subjects.ts";
+import { LINK_PATIENCE } from "./link-patience.ts";
+import { type Commented, type ConfigBlock, Include, renderConfigText } from "./server-config-text.ts";
+import { appRights, leafLinkRights } from "./server-rights.ts";
+
+/** The part of a daemon's configuration that its server's configuration follows from. */
+export interface ServerConfigInput {
+  readonly node: string;
+  readonly role: "hub" | "leaf";
+  readonly nats: {
+    /** The server listens on its host and port. */
+    readonly url: string;
+    readonly monitor: string | null;
+    readonly storeDir: string;
+    readonly leafListen: string | null;
+    readonly hubDomain: string;
+    readonly hubs: readonly string[];
+    readonly anonymousApp: boolean;
+    readonly maxPayload: number;
+    readonly maxFile: number;
+    readonly maxMemory: number;
+    readonly syncInterval: string;
+    /** `off`, `s2_auto` (by round trip, the default), `s2_fast`, `s2_better` or `s2_best`. */
+    readonly leafCompression?: string;
+  };
+  readonly leaves: readonly { readonly name: string; readonly publicKey: string }[];
+  readonly heartbeat: { readonly preset: "lan" | "wan" | "satellite" };
+}
+
+/** Public keys of the daemon's two users. */
+export interface ServerPublicKeys {
+  readonly agent: string;
+  readonly sys: string;
+}
+
+/** Beside the configuration; holds the seed of the link's user, which is nowhere else in it. */
+export const LINK_REMOTE_FILE = "link-remote.conf";
+
+/** Accounts: all of cim's traffic, and the server's own events and requests. */
+export const ACCOUNT = { cim: "CIM", sys: "SYS" } as const;
+
+/**
+ * The user of clients without credentials. Nobody has its seed: it was thrown away when this was written. An nkey
+ * because a user without a password makes nats-server warn of plaintext passwords at each start.
+ */
+export const APP_PUBLIC_KEY = "UALERKY4XWUBKMKCCLLLTJHMNGX7DJX6UUQUUD5W24QQSERH3VQEN743";
+
+const SERVER_MIB = 1024 * 1024;
+/** A leaf looks for its hub this often. Below it nothing is gained: a server needs longer to start. */
+const RELINK_INTERVAL = "200ms";
+/** Readers and leaves of one log have a consumer each; the default of 1,000 per stream would end a large fleet. */
+const MAX_CONSUMERS = 100_000;
+
+/** The nats-server configuration of a node, as text. Pure; it names `LINK_REMOTE_FILE`, which a leaf needs beside it. */
+export function renderServerConfig(input: ServerConfigInput, keys: ServerPublicKeys): string {
+  const { node, nats } = input;
+  const patience = LINK_PATIENCE[input.heartbeat.preset];
+  const leafnodes = input.role === "hub" ? acceptingLinks(input) : dialingHubs(input);
+  const text = renderConfigText({
+    server_name: node,
+    listen: listenOf(nats.url),
+    http: nats.monitor ?? undefined,
+    max_payload: nats.maxPayload,
+    // Room for a few of the largest messages before a reader counts as slow.
+    max_pending: Math.max(64 * SERVER_MIB, 4 * nats.maxPayload),
+    ping_interval: patience.pingInterval,
+    ping_max: patience.pingMax,
+    write_deadline: "10s",
+    jetstream: {
+      domain: node,
+      store_dir: nats.storeDir,
+      max_file_store: nats.maxFile,
+      max_memory_store: nats.maxMemory,
+      sync_interval: nats.syncInterval,
+      limits: { default_max_consumers: MAX_CONSUMERS },
+    },
+    accounts: {
+      [ACCOUNT.cim]: {
+        jetstream: { max_file: nats.maxFile, max_mem: nats.maxMemory },
+        users: cimUsers(input, keys),
+      },
+      [ACCOUNT.sys]: { users: [daemon("the daemon's view of this server", keys.sys)] },
+    },
+    system_account: ACCOUNT.sys,
+    no_auth_user: nats.anonymousApp ? APP_PUBLIC_KEY : undefined,
+    leafnodes,
+  });
+  return `# Generated from the configuration of ${node}; a change made here is lost.\n${text}`;
+}
+
+/** The text of `LINK_REMOTE_FILE`. A secret. */
+export function renderLinkRemote(linkSeed: string): string {
+  return renderConfigText({ nkey: linkSeed });
+}
+
+function cimUsers(input: ServerConfigInput, keys: ServerPublicKeys): Commented[] {
+  const { node, nats, role } = input;
+  const leaves = role === "hub" ? input.leaves : [];
+  const users = [daemon("the daemon", keys.agent)];
+  if (nats.anonymousApp) {
+    const passing = role === "hub" ? leaves.map((leaf) => leaf.name) : [];
+    const permissions = appRights(node, passing);
+    users.push(user("app: clients without credentials", APP_PUBLIC_KEY, "STANDARD", permissions));
+  }
+  for (const leaf of leaves) {
+    users.push(
+      user(`link of ${leaf.name}`, leaf.publicKey, "LEAFNODE", leafLinkRights(leaf.name, nats.hubDomain)),
+    );
+  }
+  return users;
+}
+
+function daemon(comment: string, publicKey: string): Commented {
+  return user(comment, publicKey, "STANDARD");
+}
+
+function user(comment: string, nkey: string, connection: string, permissions?: ConfigBlock): Commented {
+  return { comment, block: { nkey, allowed_connection_types: [connection], permissions } };
+}
+
+function acceptingLinks({ nats, heartbeat }: ServerConfigInput): ConfigBlock | undefined {
+  if (nats.leafListen === null) return undefined;
+  return {
+    listen: nats.leafListen,
+    authorization: { timeout: LINK_PATIENCE[heartbeat.preset].authTimeout },
+    compression: nats.leafCompression ?? "s2_auto",
+    // A leaf dials what it was given; other addresses of the hub may not be reachable from where it is.
+    no_advertise: true,
+  };
+}
+
+function dialingHubs({ nats, heartbeat }: ServerConfigInput): ConfigBlock | undefined {
+  if (nats.hubs.length === 0) return undefined;
+  const patience = LINK_PATIENCE[heartbeat.preset];
+  // Each node's outbox binds its events and each copy its log subjects: let through, one publish is stored twice.
+  const localSubjects = [SUBJECT.allEvents, SUBJECT.allLog];
+  return {
+    reconnect: RELINK_INTERVAL,
+    remotes: [
+      {
+        comment: "the hub, as the user of this node's link",
+        block: {
+          urls: nats.hubs,
+          no_randomize: true,
+          ignore_discovered_servers: true,
+          account: ACCOUNT.cim,
+          link: new Include(LINK_REMOTE_FILE),
+          deny_imports: localSubjects,
+          deny_exports: localSubjects,
+          dial_timeout: patience.dialTimeout,
+          first_info_timeout: patience.firstInfoTimeout,
+          compression: nats.leafCompression ?? "s2_auto",
+        },
+      },
+    ],
+  };
+}
+
+/** `host:port` of a URL; port 4222 where it has none. */
+function listenOf(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port === "" ? "4222" : port}`;
+}

@@ -1,0 +1,62 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ensureSeedFile } from "./nkeys.ts";
+import {
+  LINK_REMOTE_FILE,
+  renderLinkRemote,
+  renderServerConfig,
+  type ServerConfigInput,
+} from "./server-config.ts";
+
+/** What is needed to write a node's server configuration: as `ServerConfigInput`, and where the seeds are. */
+export interface WritableServerConfig extends ServerConfigInput {
+  readonly dataDir: string;
+  readonly nats: ServerConfigInput["nats"] & {
+    readonly linkSeedFile: string;
+    readonly agentSeedFile: string;
+    readonly sysSeedFile: string;
+  };
+}
+
+export const SERVER_CONFIG_FILE = "nats-server.conf";
+
+/**
+ * The configuration as text, with the daemon's keys in it; makes the seeds at first need.
+ * @throws {SeedFileError}
+ */
+export async function serverConfigText(config: WritableServerConfig): Promise<string> {
+  const agent = await ensureSeedFile(config.nats.agentSeedFile);
+  const sys = await ensureSeedFile(config.nats.sysSeedFile);
+  return renderServerConfig(config, { agent: agent.publicKey, sys: sys.publicKey });
+}
+
+/**
+ * Writes a node's server configuration and, on a leaf, the link's secret beside it (both 0600), each at once: a server
+ * that reloads never reads half a file. Returns the path for `nats-server -c`.
+ * @param folder default: `dataDir`
+ * @throws {SeedFileError} and file system errors
+ */
+export async function writeServerConfig(
+  config: WritableServerConfig,
+  folder = config.dataDir,
+): Promise<string> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (config.role === "leaf" && config.nats.hubs.length > 0) {
+    const { seed } = await ensureSeedFile(config.nats.linkSeedFile);
+    await replaceFile(join(folder, LINK_REMOTE_FILE), renderLinkRemote(seed));
+  }
+  const path = join(folder, SERVER_CONFIG_FILE);
+  await replaceFile(path, await serverConfigText(config));
+  return path;
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  const part = `${path}.${randomUUID()}.part`;
+  try {
+    await writeFile(part, text, { mode: 0o600 });
+    await rename(part, path);
+  } finally {
+    await rm(part, { force: true });
+  }
+}
