@@ -126,7 +126,7 @@ const overlap = (a: string, b: string): boolean =>
 function* sizeFaults(read: Read): Iterable<Fault> {
   const outbox = read("outbox.maxBytes");
   const store = read("nats.maxFile");
-  if (typeof outbox === "number" && typeof store === "number" && outbox > store) {
+  if (typeof outbox === "number" && typeof store === "number" && store > 0 && outbox > store) {
     yield {
       path: "outbox.maxBytes",
       problem: `is ${outbox}, more than the whole store may hold (nats.maxFile, ${store})`,
@@ -135,7 +135,7 @@ function* sizeFaults(read: Read): Iterable<Fault> {
   }
   const interval = read("health.intervalS");
   const timeout = read("health.timeoutS");
-  if (typeof interval === "number" && typeof timeout === "number" && timeout > interval) {
+  if (typeof interval === "number" && typeof timeout === "number" && interval > 0 && timeout > interval) {
     yield {
       path: "health.timeoutS",
       problem: `is ${timeout}, longer than the time between two probes (health.intervalS, ${interval})`,

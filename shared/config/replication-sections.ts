@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { key } from "./described-key.ts";
-import { bytes, domainName, label, nodeName, userPublicKey } from "./value-kinds.ts";
+import { bytes, domainOrAll, label, nodeName, userPublicKey } from "./value-kinds.ts";
 
 const MiB = 1024 * 1024;
 
@@ -57,17 +57,10 @@ export const syncSection = z.strictObject({
     what: "Whether the node keeps a copy of the log. False: a leaf ships its outbox up and follows nothing down.",
     write: "true or false",
   }),
-  domains: key(
-    z
-      .array(z.union([z.literal("*"), domainName], "must be a domain's name or *"))
-      .min(1)
-      .max(1000)
-      .default(["*"]),
-    {
-      what: 'Domains whose events the copy holds; ["*"] is all.',
-      write: 'a list of domains, as ["person", "orders"], or ["*"] for all',
-    },
-  ),
+  domains: key(z.array(domainOrAll).min(1).max(1000).default(["*"]), {
+    what: 'Domains whose events the copy holds; ["*"] is all.',
+    write: 'a list of domains, as ["person", "orders"], or ["*"] for all',
+  }),
   mode: key(z.enum(["eventual"]).default("eventual"), {
     what: "Consistency of domains: eventual (append locally, always accepted).",
     write: '"eventual"',

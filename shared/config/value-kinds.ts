@@ -1,18 +1,20 @@
 import { isAbsolute } from "node:path";
 import { fromPublic } from "@nats-io/nkeys";
 import * as z from "zod";
+import { isNodeName, NODE_NAME_RULE } from "../protocol/names.ts";
+import { isDomain } from "../protocol/subjects.ts";
 import { parseHostPort } from "./host-port.ts";
 
 /** The kinds of value that several sections of the configuration share. Each message completes "is …, ". */
 
-export const nodeName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 of a-z, 0-9 and -, and begin with a letter or digit");
+export const nodeName = z.string().refine(isNodeName, `must be ${NODE_NAME_RULE}`);
 
-/** A domain is one token of a subject; those that begin with `_` are kept for control records. */
-export const domainName = z
+export const domainOrAll = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9-_]{0,62}$/, "must be one word of letters, digits, - and _");
+  .refine(
+    (text) => text === "*" || isDomain(text),
+    "must be * or one word without spaces, dots and wildcards, not beginning with _",
+  );
 
 export const label = z
   .string()
