@@ -161,10 +161,11 @@ export class HttpServer {
   ): Promise<HttpReply> {
     const { log, handlerTimeoutMs = 10_000 } = this.#options;
     const { promise: late, resolve } = Promise.withResolvers<HttpReply>();
-    const timer = setTimeout(() => {
+    const timer = setTimeout(() => abort.abort(), handlerTimeoutMs);
+    // Also when the client went away or the server closes: nobody waits for the rest of the time then.
+    abort.signal.addEventListener("abort", () => {
       resolve(httpError(503, `not answered within ${handlerTimeoutMs} ms`));
-      abort.abort();
-    }, handlerTimeoutMs);
+    });
     try {
       return await Promise.race([handler(request), late]);
     } catch (error) {
@@ -182,10 +183,13 @@ type Body =
 
 async function readJson(request: IncomingMessage, maxBytes: number): Promise<Body> {
   const chunks: Buffer[] = [];
+  const tooLarge: Body = { ok: false, reply: httpError(413, `a body has at most ${maxBytes} bytes`) };
+  if (Number(request.headers["content-length"] ?? 0) > maxBytes) return tooLarge;
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // The connection has to outlive a body that is not read to its end, for the answer to get through.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBytes) return { ok: false, reply: httpError(413, `a body has at most ${maxBytes} bytes`) };
+    if (size > maxBytes) return tooLarge;
     chunks.push(chunk);
   }
   if (size === 0) return { ok: true, value: undefined };
