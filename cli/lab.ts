@@ -1,6 +1,13 @@
 import type { Command } from "commander";
+import { registerLabControl } from "./lab-control.ts";
+import { registerLabUp } from "./lab-up.ts";
 
-/** `cim lab …`: see `lab/`. */
+/** `cim lab …` */
 export function register(program: Command): void {
-  program.command("lab").description("a whole fleet on this machine, with links that can be broken");
+  const lab = program
+    .command("lab")
+    .description("A whole fleet on this machine, as real processes, with links that can be broken.")
+    .helpCommand(false);
+  registerLabUp(lab);
+  registerLabControl(lab);
 }

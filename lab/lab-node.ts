@@ -3,7 +3,7 @@ import { type NodeDocument, nodeDocument } from "./fleet-document.ts";
 import { LabError } from "./lab-error.ts";
 import { labHost, type NodePaths } from "./node-plan.ts";
 import { LabProcess, type ProcessEnd } from "./process.ts";
-import { describeEnd, waitForDaemon, waitForServer } from "./readiness.ts";
+import { describeEnd, reloadServer, waitForDaemon, waitForServer } from "./readiness.ts";
 import type { NodeState } from "./state.ts";
 
 /** A store of many gigabytes is read through at a start. */
@@ -11,6 +11,7 @@ const serverStartTimeoutMs = 60_000;
 const daemonStartTimeoutMs = 30_000;
 /** What a daemon gets to drain, and a server to close its store. */
 const defaultGraceMs = 5_000;
+const reloadTimeoutMs = 5_000;
 
 type Part = Exclude<NodePart, "both">;
 
@@ -127,9 +128,16 @@ export class LabNode {
     });
   }
 
-  /** SIGHUP to what runs: read the configuration again. */
-  reload(): void {
-    for (const process of this.#running("both")) process.signal("SIGHUP");
+  /**
+   * Has what runs read its configuration again. Returns when the server has, and the daemon was told (SIGHUP).
+   * @throws LabError when the server doesn't answer: it is stopped, or took the new configuration for wrong
+   */
+  async reload(): Promise<void> {
+    await this.#inTurn(async () => {
+      const { nats, daemon } = this;
+      if (nats) await reloadServer(nats, this.monitorUrl, reloadTimeoutMs);
+      daemon?.signal("SIGHUP");
+    });
   }
 
   /**

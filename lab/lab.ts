@@ -26,7 +26,7 @@ import { waitForLinks } from "./readiness.ts";
 import type { NodeState } from "./state.ts";
 
 const linkTimeoutMs = 20_000;
-const closeGraceMs = 5_000;
+const closeGraceMs = 3_000;
 
 export type LabOptions = NodeChanges & {
   /** The lab's folder; made if it isn't there, continued if it is. */
@@ -160,11 +160,11 @@ export class Lab implements AsyncDisposable {
     return await added;
   }
 
-  /** Writes every node's configuration anew, with other changes, and tells servers and daemons to read it (SIGHUP). */
+  /** Writes every node's configuration anew, with other changes, and has servers and daemons read it. */
   async reconfigure(changes: NodeChanges): Promise<void> {
     this.#changes = changes;
     await this.#writeFiles(this.#states());
-    for (const node of this.#nodes.values()) node.reload();
+    await Promise.all([...this.#nodes.values()].map((node) => node.reload()));
   }
 
   /** Tells the lab's user something. */
@@ -213,7 +213,7 @@ export class Lab implements AsyncDisposable {
       await link.start();
     }
     await this.#remember();
-    this.hub.reload();
+    await this.hub.reload();
   }
 
   #makeNode(state: NodeState): LabNode {

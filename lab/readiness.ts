@@ -68,6 +68,19 @@ export async function waitForLinks(
   await waitReady(hub, probe, timeoutMs);
 }
 
+/** Has a server read its configuration again (SIGHUP); returns when it says that it has. */
+export async function reloadServer(server: LabProcess, monitorUrl: string, timeoutMs: number): Promise<void> {
+  const loadedAt = async () => {
+    const reply = await fetch(`${monitorUrl}/varz`, { signal: AbortSignal.timeout(requestTimeoutMs) });
+    return ((await reply.json()) as { config_load_time?: string }).config_load_time;
+  };
+  const before = await loadedAt();
+  server.signal("SIGHUP");
+  const probe = async () =>
+    (await loadedAt()) !== before ? "ready" : "it has not reloaded its configuration";
+  await waitReady(server, probe, timeoutMs);
+}
+
 /** One line: who ended, how, and its last words. */
 export async function describeEnd(process: LabProcess, { code, signal }: ProcessEnd): Promise<string> {
   const how = signal === null ? `exit code ${code}` : `by ${signal}`;
