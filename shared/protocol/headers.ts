@@ -49,3 +49,13 @@ export function headerEntries(headerText: string): [string, string][] {
   }
   return entries;
 }
+
+/** What a copy takes over of a log message's headers: everything but `Nats-*`. */
+export function carriedLogHeaders(headerText: string): string {
+  if (!/(^|\r\n)nats-/i.test(headerText)) return headerText;
+  return headerText
+    .split("\r\n")
+    .filter((line) => line !== "" && !/^nats-/i.test(line))
+    .map((line) => `${line}\r\n`)
+    .join("");
+}

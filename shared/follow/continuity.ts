@@ -1,0 +1,44 @@
+import type { StoredMessage } from "../protocol/event.ts";
+import { headerValue } from "../protocol/headers.ts";
+import { HEADER } from "../protocol/names.ts";
+import { type LogPosition, parseLogPosition, sameReign } from "../protocol/reign.ts";
+import { controlRecordSubject } from "../protocol/subjects.ts";
+
+const REIGN = controlRecordSubject("reign");
+
+export type Continuation =
+  | { readonly kind: "continues"; readonly position: LogPosition }
+  | { readonly kind: "repeated" }
+  /** Not what follows: the log is another one, or something is missing. Match again. */
+  | { readonly kind: "broken"; readonly reason: string };
+
+/**
+ * Does this message of the log continue a copy that stands at `after`? Checked for every message on the way. Following
+ * everything, indexes grow by one; following some domains they only grow, but a reign never changes without its record,
+ * which every follower gets.
+ */
+export function continuation(
+  after: LogPosition | undefined,
+  message: StoredMessage,
+  everything: boolean,
+): Continuation {
+  const position = parseLogPosition(headerValue(message.headerText, HEADER.log));
+  if (!position) return { kind: "broken", reason: `message ${message.seq} of the log has no ${HEADER.log}` };
+  const index = after?.index ?? 0;
+  if (position.index <= index) {
+    const same = after && position.index === index && sameReign(position.reign, after.reign);
+    if (same) return { kind: "repeated" };
+    return { kind: "broken", reason: `index ${position.index} came after ${index}` };
+  }
+  if (everything && position.index !== index + 1) {
+    return { kind: "broken", reason: `index ${position.index} came after ${index}: some are missing` };
+  }
+  if (after && !sameReign(position.reign, after.reign)) {
+    if (message.subject !== REIGN)
+      return { kind: "broken", reason: `the reign changed without its record at ${position.index}` };
+    if (position.reign.epoch <= after.reign.epoch) {
+      return { kind: "broken", reason: `epoch ${position.reign.epoch} came after ${after.reign.epoch}` };
+    }
+  }
+  return { kind: "continues", position };
+}
