@@ -140,6 +140,7 @@ describe("a fault", () => {
       "outbox.maxBytes",
       /more than the whole store/,
     ],
+    ["one fault per key", { ...hub, health: { timeoutS: 601 } }, "health.timeoutS", /must be at most 600/],
     [
       "probe longer than its interval",
       { ...hub, health: { timeoutS: 31 } },

@@ -68,6 +68,11 @@ describe("CIM_* overrides", () => {
     expect(parseConfig({ ...document, logLevel: "loud" }, { CIM_LOG_LEVEL: "warn" }).logLevel).toBe("warn");
   });
 
+  it("an override does not hide that its section is of the wrong kind", () => {
+    const checked = checkDocument({ ...document, nats: 5 }, { CIM_NATS_URL: "nats://127.0.0.1:4222" });
+    expect(checked.ok ? [] : checked.faults.map(({ path }) => path)).toContain("nats");
+  });
+
   it.each([
     ["CIM_NATS_URL", "", /^CIM_NATS_URL: holds "", which is empty; write nats:\/\/127\.0\.0\.1:4222$/],
     ["CIM_NATS_URL", "localhost", /^CIM_NATS_URL: holds "localhost": nats\.url is .*; write nats:/],

@@ -88,6 +88,8 @@ describe("conditions", () => {
       "link-down/leaf2",
       "lagging/leaf3",
     ]);
+    conditions.raise("server-down");
+    expect(conditions.list(60_000).map(({ code }) => code)).toEqual(["server-down"]);
     conditions.clear("link-down", "leaf1");
     expect(conditions.has("link-down", "leaf2")).toBe(true);
     expect(conditions.has("link-down", "leaf1")).toBe(false);

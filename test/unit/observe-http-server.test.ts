@@ -105,9 +105,16 @@ describe("the HTTP of a daemon", () => {
       return json({ done: true }, 201);
     });
     const url = await start(server);
-    const post = async (authorization: string | null, body = '{"a":1}') => {
+    const post = async (authorization: string | null, body: string | Blob = '{"a":1}') => {
       const headers: Record<string, string> = authorization === null ? {} : { authorization };
-      const reply = await fetch(`${url}/api/v1/things`, { method: "POST", headers, body });
+      // A stream is sent in chunks, without its length.
+      const sent = typeof body === "string" ? body : body.stream();
+      const reply = await fetch(`${url}/api/v1/things`, {
+        method: "POST",
+        headers,
+        body: sent,
+        duplex: "half",
+      });
       await reply.text();
       return reply.status;
     };
@@ -119,6 +126,7 @@ describe("the HTTP of a daemon", () => {
     expect(await post("Bearer right", "{")).toBe(400);
     expect(await post("Bearer right", JSON.stringify("x".repeat(200)))).toBe(413);
     expect(await post("Bearer right", JSON.stringify("x".repeat(4_000_000)))).toBe(413);
+    expect(await post("Bearer right", new Blob(['"', "x".repeat(200), '"']))).toBe(413);
     expect(bodies).toEqual([{ a: 1 }]);
     writeFileSync(tokenFile, "newer");
     expect(await post("Bearer right")).toBe(403);

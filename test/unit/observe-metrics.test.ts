@@ -54,6 +54,7 @@ describe("metrics", () => {
     const samples = await scrape(metrics);
     const bucket = (le: string) => samples.get(`cim_event_processing_duration_seconds_bucket{le="${le}"}`);
     expect([bucket("0.001"), bucket("1"), bucket("60"), bucket("+Inf")]).toEqual([2, 4, 6, 7]);
+    expect(samples.get("cim_event_processing_duration_seconds_sum")).toBeCloseTo(148.4005);
     const buckets = METRICS.cim_event_processing_duration_seconds.buckets;
     expect([...buckets].sort((a, b) => a - b)).toEqual([...buckets]);
   });
