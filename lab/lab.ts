@@ -200,6 +200,7 @@ export class Lab implements AsyncDisposable {
       this.notice(`${moved.length} of the ports used before are taken by others: new ones chosen`);
     const added = withPorts(planned, ports);
     await this.#writeFiles([...this.#states(), ...added]);
+    await this.#nodes.get(hubName)?.reload();
     const leafPort =
       this.#nodes.get(hubName)?.ports.leaf ?? added.find(({ role }) => role === "hub")?.ports.leaf;
     for (const state of added) {
@@ -213,7 +214,6 @@ export class Lab implements AsyncDisposable {
       await link.start();
     }
     await this.#remember();
-    await this.hub.reload();
   }
 
   #makeNode(state: NodeState): LabNode {

@@ -74,7 +74,9 @@ export async function reloadServer(server: LabProcess, monitorUrl: string, timeo
     const reply = await fetch(`${monitorUrl}/varz`, { signal: AbortSignal.timeout(requestTimeoutMs) });
     return ((await reply.json()) as { config_load_time?: string }).config_load_time;
   };
-  const before = await loadedAt();
+  const before = await loadedAt().catch((cause) => {
+    throw new LabError(`${server.label} does not answer (${messageOf(cause)}): is it stopped?`, 1, { cause });
+  });
   server.signal("SIGHUP");
   const probe = async () =>
     (await loadedAt()) !== before ? "ready" : "it has not reloaded its configuration";
