@@ -17,11 +17,14 @@ export function usage(message: string): CommandFailure {
   return new CommandFailure(message, 2);
 }
 
+/** Errors of lower layers about what a person must change first: a file, a variable, an installation. */
+const setUpErrors = new Set(["ConfigError", "SeedFileError", "ServerBinaryError", "ServerConfigError"]);
+
 /** The code for whatever was thrown; errors of lower layers may bring their own `exitCode`. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Error) {
     if ("exitCode" in error && typeof error.exitCode === "number") return error.exitCode;
-    if (error.name === "ConfigError") return 2;
+    if (setUpErrors.has(error.name)) return 2;
   }
   return 1;
 }

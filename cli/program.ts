@@ -10,7 +10,15 @@ export function createProgram(): Command {
     .helpCommand(false)
     .exitOverride()
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cim: ")) });
+    .configureOutput({ outputError: (text, write) => write(oneLine(text)) });
+}
+
+/** Commander's own complaints in our form: its suggestion follows on the same line. */
+function oneLine(text: string): string {
+  return `${text
+    .replace(/^error: /, "cim: ")
+    .trim()
+    .replaceAll("\n", " ")}\n`;
 }
 
 /** A program that knows every command in full: for help on all of them, and for shell completion. */
