@@ -34,7 +34,7 @@ export type DownlinkCondition = "copy-diverged" | "copy-behind-log-start";
 
 export interface DownlinkSettings {
   /** Every domain is followed: indexes grow by one. */
-  readonly everything: boolean;
+  readonly everything: () => boolean;
   readonly batchEvents: number;
   readonly batchBytes: number;
   readonly maxQueueBytes: number;
@@ -145,7 +145,7 @@ export class DownlinkMachine {
   offer(messages: readonly StoredMessage[]): DownlinkOutput[] {
     if (this.#phase !== "following") return [];
     for (const message of messages) {
-      const next = continuation(this.#offered, message, this.#settings.everything && !this.#gapAtStart);
+      const next = continuation(this.#offered, message, this.#settings.everything() && !this.#gapAtStart);
       if (next.kind === "repeated") continue;
       if (next.kind === "broken") return this.#failures++ > 2 ? this.#later() : this.begin();
       this.#gapAtStart = false;

@@ -19,7 +19,7 @@ export type UplinkOutput =
   /** Look at the outbox's range; answered by `surveyed`. */
   | { readonly do: "survey"; readonly token: number }
   /** The own event at a sequence, from the outbox or else the copy; answered by `found`. */
-  | { readonly do: "find"; readonly token: number; readonly seq: number }
+  | { readonly do: "find"; readonly token: number; readonly seq: number; readonly incarnation: number }
   /** Sequences that the outbox holds after one and up to another, evenly spread, the last one included; `sampled`. */
   | {
       readonly do: "sample";
@@ -279,7 +279,7 @@ export class UplinkMachine {
     }
     if (lane.mark.seq === 0) return [...out, ...this.#continue(lane)];
     this.#phase = { name: "finding", lane };
-    return [...out, { do: "find", token: this.#expect(), seq: lane.mark.seq }];
+    return [...out, { do: "find", token: this.#expect(), seq: lane.mark.seq, incarnation: lane.incarnation }];
   }
 
   #search(lane: LaneReply, low: LaneMark, high: number, own: readonly LaneMark[], top = 0): UplinkOutput[] {

@@ -6,7 +6,7 @@ import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import { type LogPosition, parseLogPosition, sameReign } from "../protocol/reign.ts";
-import { controlRecordSubject } from "../protocol/subjects.ts";
+import { controlRecordSubject, SUBJECT } from "../protocol/subjects.ts";
 import type { ReignHistory, ReignStart } from "./reign-history.ts";
 
 export function positionOf(message: StoredMessage | undefined): LogPosition | undefined {
@@ -42,7 +42,9 @@ export async function readReignHistory(source: HistorySource): Promise<StreamHis
     reigns.push({ reign: position.reign, index: position.index, seq: message.seq });
   };
   // The first message's reign may have begun in a part that was purged.
-  add(await getMessage(nc, STREAM.events, { seq: state.first_seq, next_by_subj: "cim.events.>" }, options));
+  add(
+    await getMessage(nc, STREAM.events, { seq: state.first_seq, next_by_subj: SUBJECT.allEvents }, options),
+  );
   await using reader = await new StreamReader({
     nc,
     inboxPrefix,
@@ -57,18 +59,6 @@ export async function readReignHistory(source: HistorySource): Promise<StreamHis
   }).start();
   while (reader.pending > 0) for (const record of await reader.next()) add(record);
   reigns.sort((a, b) => a.index - b.index);
-  return { reigns, last: await lastPosition(source, state), ...range };
-}
-
-async function lastPosition(
-  source: HistorySource,
-  state: { readonly first_seq: number; readonly last_seq: number },
-): Promise<LogPosition | undefined> {
-  const options = { prefix: apiPrefix(source.domain), timeoutMs: source.timeoutMs ?? 2000 };
-  for (let seq = state.last_seq; seq >= state.first_seq; seq--) {
-    const position = positionOf(await getMessage(source.nc, STREAM.events, { seq }, options));
-    // A copy's own records stand nowhere in the log.
-    if (position) return position;
-  }
-  return undefined;
+  const last = await getMessage(nc, STREAM.events, { last_by_subj: SUBJECT.allEvents }, options);
+  return { reigns, last: positionOf(last), ...range };
 }

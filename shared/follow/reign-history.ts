@@ -45,3 +45,9 @@ function lastIndexOf(history: ReignHistory, at: number): number {
   const next = history.reigns[at + 1];
   return next ? next.index - 1 : (history.last?.index ?? 0);
 }
+
+/** The log's sequence of an index, or of its first message when it begins later; undefined: the log is empty. */
+export function sequenceAtIndex(history: ReignHistory, index: number): number | undefined {
+  const start = history.reigns.findLast((reign) => reign.index <= index) ?? history.reigns[0];
+  return start && start.seq + Math.max(0, index - start.index);
+}

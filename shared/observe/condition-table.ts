@@ -105,6 +105,22 @@ export const CONDITIONS = declare({
     affectsReadiness: false,
     dependsOn: ["link-down", "server-down"],
   },
+  "incompatible-hub": {
+    severity: "error",
+    title: "Hub speaks another protocol",
+    text: "The hub's coordinator does not take what this agent sends.",
+    whatToDo: "Upgrade the older of the two; events wait in the outbox meanwhile.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "log-unreadable": {
+    severity: "error",
+    title: "Log can't be continued",
+    text: "The log holds what no sequencer writes; it is not continued.",
+    whatToDo: "Restore the log from a backup, or look at what was changed by hand; leaves keep their events.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
   "coordinator-not-leading": {
     severity: "info",
     title: "Not leading",

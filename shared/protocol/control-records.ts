@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 // What the log says about itself: its control records, JSON bodies stored below `cim.events._cim.`.
 

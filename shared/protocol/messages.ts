@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 // Messages between the daemons: JSON, checked where they come in. Blocks travel in their own format (block.ts).
 

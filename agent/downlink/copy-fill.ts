@@ -1,0 +1,133 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { positionOf } from "../../shared/follow/read-history.ts";
+import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import { fillConsumer } from "../../shared/nats/server-rights.ts";
+import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { CopyRecord } from "../../shared/protocol/control-records.ts";
+import type { StoredMessage } from "../../shared/protocol/event.ts";
+import { carriedLogHeaders } from "../../shared/protocol/headers.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import { domainFilter, domainOf, logPublishSubject } from "../../shared/protocol/subjects.ts";
+import { EVERYTHING, follows } from "./copy-domains.ts";
+import { copyRecordMessage } from "./copy-state.ts";
+import type { CopyWriter } from "./copy-writer.ts";
+
+export interface CopyFillInit {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly hubDomain: string;
+  readonly inboxPrefix: string;
+  readonly log: Log;
+  readonly writer: CopyWriter;
+  /** Stops following; what was taken is written when it resolves. */
+  readonly pause: () => Promise<void>;
+  readonly finished: (record: CopyRecord) => void;
+  /** The log's sequence of the first message at or after an index. */
+  readonly startSeq: (index: number) => number | undefined;
+}
+
+/** One batch with its record stays within JetStream's 1,000. */
+const BATCH_EVENTS = 900;
+
+/**
+ * Fills newly wanted domains into a copy, from the log's beginning to where the others stand, without touching those.
+ * How far it came is in the copy, in the same batch as what it wrote. Near the end following pauses, so that the new
+ * domains join at exactly its position and their order is the log's.
+ */
+export class CopyFill {
+  readonly #init: CopyFillInit;
+  #run = 0;
+  #reader: StreamReader | undefined;
+  active = false;
+
+  constructor(init: CopyFillInit) {
+    this.#init = init;
+  }
+
+  start(record: CopyRecord): void {
+    if (this.active || !record.filling) return;
+    this.active = true;
+    const run = ++this.#run;
+    this.#fill(run, record)
+      .catch((error: unknown) => this.#init.log.debug({ err: error }, "filling stops, goes on with the link"))
+      .finally(() => {
+        if (run === this.#run) this.active = false;
+      });
+  }
+
+  stop(): void {
+    this.#run += 1;
+    this.active = false;
+    this.#reader?.break("filling stops");
+  }
+
+  async #fill(run: number, record: CopyRecord): Promise<void> {
+    const { nc, inboxPrefix, hubDomain, node, log } = this.#init;
+    const filling = record.filling as NonNullable<CopyRecord["filling"]>;
+    const everything = filling.domains.includes(EVERYTHING);
+    const startSeq = this.#init.startSeq(filling.done + 1);
+    let { done } = filling;
+    log.info({ domains: filling.domains, done }, "fills domains into the copy");
+    let paused = false;
+    if (startSeq !== undefined) {
+      await using reader = await new StreamReader({
+        nc,
+        inboxPrefix,
+        stream: STREAM.events,
+        domain: hubDomain,
+        consumerName: fillConsumer(node),
+        startSeq,
+        filters: everything ? [] : filling.domains.map(domainFilter),
+      }).start();
+      this.#reader = reader;
+      let left: StoredMessage[] = [];
+      while (run === this.#run) {
+        const end = this.#init.writer.followed?.index ?? 0;
+        const caughtUp = left.length === 0 ? reader.pending === 0 : (positionOf(left[0])?.index ?? 0) > end;
+        if (caughtUp && paused) break;
+        if (caughtUp) {
+          // Nearly there: from here on following stands still.
+          await this.#init.pause();
+          paused = true;
+          continue;
+        }
+        if (left.length === 0) left = await reader.next(BATCH_EVENTS);
+        const batch = left.filter((message) => (positionOf(message)?.index ?? 0) <= end);
+        left = left.slice(batch.length);
+        if (batch.length === 0) continue;
+        done = positionOf(batch.at(-1))?.index ?? done;
+        await this.#write(batch, { ...record, filling: { ...filling, done } });
+      }
+    }
+    if (run !== this.#run) return;
+    if (!paused) await this.#init.pause();
+    const live = everything ? [EVERYTHING] : [...record.live, ...filling.domains];
+    const finished = { live, at: this.#init.writer.followed ?? null, filling: null };
+    await this.#note([], finished);
+    log.info({ domains: filling.domains }, "domains are filled in");
+    this.#init.finished(finished);
+  }
+
+  async #write(batch: readonly StoredMessage[], record: CopyRecord): Promise<void> {
+    const wanted = batch.filter(({ subject }) => {
+      const domain = domainOf(subject);
+      return domain !== "_cim" && !follows(record.live, domain);
+    });
+    const messages = wanted.map(({ subject, headerText, body }) => ({
+      subject: logPublishSubject(subject),
+      headerText: carriedLogHeaders(headerText),
+      body,
+    }));
+    await this.#note(messages, record);
+  }
+
+  async #note(messages: readonly OutgoingMessage[], record: CopyRecord): Promise<void> {
+    const result = await this.#init.writer.write(() => [
+      ...messages,
+      // Its turn has come: what following wrote before is in the copy.
+      copyRecordMessage({ ...record, at: this.#init.writer.followed ?? null }),
+    ]);
+    if (result.kind !== "stored") throw new Error(`the copy was not written as expected: ${result.reason}`);
+  }
+}

@@ -1,0 +1,319 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { readReignHistory, type StreamHistory } from "../../shared/follow/read-history.ts";
+import { lastCommonPosition, sequenceAtIndex } from "../../shared/follow/reign-history.ts";
+import { StreamFeed } from "../../shared/follow/stream-feed.ts";
+import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
+import { copyConsumer } from "../../shared/nats/server-rights.ts";
+import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import type { Conditions } from "../../shared/observe/conditions.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import type { CopyRecord } from "../../shared/protocol/control-records.ts";
+import { headerValue } from "../../shared/protocol/headers.ts";
+import { HEADER, STREAM } from "../../shared/protocol/names.ts";
+import { parseOrigin } from "../../shared/protocol/origin.ts";
+import type { LogPosition } from "../../shared/protocol/reign.ts";
+import { domainFilter, SUBJECT } from "../../shared/protocol/subjects.ts";
+import type { RefusedEvents } from "../uplink/refused-events.ts";
+import { domainChange, EVERYTHING, sameDomains } from "./copy-domains.ts";
+import { CopyFill } from "./copy-fill.ts";
+import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
+import { copyRecordMessage, readCopyState } from "./copy-state.ts";
+import { CopyWriter } from "./copy-writer.ts";
+import { DownlinkMachine, type DownlinkOutput } from "./downlink-machine.ts";
+
+export interface DownlinkInit {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly hubDomain: string;
+  readonly inboxPrefix: string;
+  /** Domains the copy shall hold; `*` for all. */
+  readonly domains: readonly string[];
+  readonly conditions: Conditions;
+  readonly log: Log;
+  readonly refused: RefusedEvents;
+  /** Ships own events again and waits until the log has that one; false: it is of an incarnation that ended. */
+  readonly reship: (incarnation: number, seq: number, signal: AbortSignal) => Promise<boolean>;
+  readonly onCopied: (events: number, ownSeq: number | undefined, newestMs: number) => void;
+}
+
+const BATCH_EVENTS = 990;
+const BATCH_BYTES = 4 * 1024 * 1024;
+const MAX_QUEUE_BYTES = 2 * 1024 * 1024;
+/** A satellite's round trip and a busy server. */
+const HUB_TIMEOUT_MS = 2000;
+
+/** Runs the downlink's machine: keeps the node's copy of the log. */
+export class Downlink {
+  readonly #init: DownlinkInit;
+  readonly #writer: CopyWriter;
+  readonly #machine: DownlinkMachine;
+  readonly #feed = new StreamFeed();
+  readonly #fill: CopyFill;
+  readonly #end = new AbortController();
+  #record: CopyRecord = { live: [], at: null, filling: null };
+  #copy: StreamHistory | undefined;
+  #log: StreamHistory | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #attempt = 0;
+  #prepared = false;
+
+  constructor(init: DownlinkInit) {
+    this.#init = init;
+    this.#writer = new CopyWriter(init.nc);
+    this.#machine = new DownlinkMachine({
+      everything: () => this.#record.live.includes(EVERYTHING),
+      batchEvents: BATCH_EVENTS,
+      batchBytes: BATCH_BYTES,
+      maxQueueBytes: MAX_QUEUE_BYTES,
+    });
+    this.#fill = new CopyFill({
+      ...init,
+      writer: this.#writer,
+      pause: () => this.#pause(),
+      finished: (record) => this.#filled(record),
+      startSeq: (index) => (this.#log ? sequenceAtIndex(this.#log, index) : undefined),
+    });
+  }
+
+  /** Last message durably in the copy. */
+  get position(): LogPosition | undefined {
+    return this.#machine.position;
+  }
+
+  get phase(): string {
+    return this.#fill.active ? "filling" : this.#machine.phase;
+  }
+
+  get domains(): readonly string[] {
+    return this.#record.live;
+  }
+
+  linkUp(): void {
+    if (this.#end.signal.aborted) return;
+    this.#attempt = 0;
+    clearTimeout(this.#retryTimer);
+    this.#run(this.#machine.begin());
+  }
+
+  linkDown(): void {
+    if (this.#end.signal.aborted) return;
+    this.#run(this.#machine.lost());
+    this.#retry();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    clearTimeout(this.#retryTimer);
+    this.#fill.stop();
+    this.#run(this.#machine.lost());
+    this.#feed.end("ended");
+    await this.#feed.settled();
+  }
+
+  #run(outputs: readonly DownlinkOutput[]): void {
+    for (const output of outputs) this.#carryOut(output);
+    if (this.#machine.hungry) this.#feed.wake();
+  }
+
+  #carryOut(output: DownlinkOutput): void {
+    const { conditions } = this.#init;
+    switch (output.do) {
+      case "survey":
+        void this.#try(output.token, () => this.#survey(output.token));
+        return;
+      case "read":
+        this.#read(output.fromSeq);
+        if (this.#record.filling) this.#fill.start(this.#record);
+        return;
+      case "stop-reading":
+        this.#fill.stop();
+        this.#feed.end("following starts over");
+        return;
+      case "write":
+        void this.#write(output.messages, output.last);
+        return;
+      case "discard":
+        void this.#try(output.token, () => this.#discard(output.token, output.beyond));
+        return;
+      case "empty":
+        void this.#try(output.token, () => this.#empty(output.token));
+        return;
+      case "wait":
+        this.#retry();
+        return;
+      case "raise":
+        conditions.raise(output.code, output.detail);
+        this.#init.log.warn(
+          { condition: output.code, detail: output.detail },
+          "the copy does not continue the log",
+        );
+    }
+  }
+
+  async #try(token: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.#end.signal.aborted) return;
+      this.#init.log.debug({ err: error, token }, "the copy or the log can't be read");
+      this.#run(this.#machine.lost());
+      this.#retry();
+    }
+  }
+
+  async #survey(token: number): Promise<void> {
+    const { nc, inboxPrefix, hubDomain, node } = this.#init;
+    await this.#writer.sync();
+    if (!this.#prepared) await this.#prepare();
+    const state = await readCopyState(nc);
+    if (state.record) this.#record = state.record;
+    this.#writer.followed = state.position;
+    this.#copy = { ...(await readReignHistory({ nc, inboxPrefix })), last: state.position };
+    this.#log = await readReignHistory({
+      nc,
+      inboxPrefix,
+      domain: hubDomain,
+      consumerName: copyConsumer(node),
+      timeoutMs: HUB_TIMEOUT_MS,
+    });
+    const log = { ...this.#log, firstIndex: this.#log.reigns[0]?.index ?? 0 };
+    this.#run(this.#machine.surveyed(token, { copy: this.#copy, log }));
+  }
+
+  /** Brings the copy's domains to what is configured: drops what went, notes what is to be filled. */
+  async #prepare(): Promise<void> {
+    const { nc, inboxPrefix, domains, log } = this.#init;
+    const { record, position } = await readCopyState(nc);
+    this.#prepared = true;
+    if (!record) {
+      await this.#note({ live: [...domains], at: position ?? null, filling: null });
+      return;
+    }
+    const change = domainChange(record, domains);
+    const filling = record.filling && sameDomains(record.filling.domains, change.add) ? record.filling : null;
+    if (change.drop) {
+      for (const domain of await domainsInCopy(nc, inboxPrefix)) {
+        if (change.live.includes(domain) || filling?.domains.includes(domain)) continue;
+        log.info({ domain }, "drops a domain from the copy");
+        await purgeCopy(nc, domainFilter(domain));
+      }
+    }
+    const next = {
+      live: [...change.live],
+      at: position ?? null,
+      filling: change.add.length === 0 ? null : (filling ?? { domains: [...change.add], done: 0 }),
+    };
+    if (JSON.stringify(next) !== JSON.stringify(record)) await this.#note(next);
+  }
+
+  async #note(record: CopyRecord): Promise<void> {
+    const result = await this.#writer.write(() => [copyRecordMessage(record)]);
+    if (result.kind !== "stored") throw new Error(`the copy's record was not stored: ${result.reason}`);
+    this.#record = record;
+  }
+
+  #read(fromSeq: number): void {
+    const { nc, inboxPrefix, hubDomain, node, log } = this.#init;
+    const { live } = this.#record;
+    const filters = live.includes(EVERYTHING) ? [] : [...live.map(domainFilter), SUBJECT.controlRecords];
+    this.#feed.begin({
+      open: () =>
+        new StreamReader({
+          nc,
+          inboxPrefix,
+          stream: STREAM.events,
+          domain: hubDomain,
+          consumerName: copyConsumer(node),
+          startSeq: fromSeq,
+          filters,
+          timeoutMs: HUB_TIMEOUT_MS,
+        }).start(),
+      take: (messages) => {
+        this.#attempt = 0;
+        this.#run(this.#machine.offer(messages));
+      },
+      hungry: () => this.#machine.hungry,
+      broken: (error) => {
+        if (this.#end.signal.aborted) return;
+        log.debug({ err: error }, "the log can't be read, matches again");
+        this.#run(this.#machine.lost());
+        this.#retry();
+      },
+    });
+  }
+
+  async #write(messages: readonly OutgoingMessage[], last: LogPosition): Promise<void> {
+    const result = await this.#writer
+      .write(() => messages, last)
+      .catch((error: unknown) => ({
+        kind: "unknown" as const,
+        reason: String(error),
+      }));
+    if (result.kind === "stored") this.#report(messages);
+    else this.#init.log.warn({ result }, "a batch was not stored in the copy as expected");
+    this.#run(this.#machine.written(result));
+  }
+
+  #report(messages: readonly OutgoingMessage[]): void {
+    let ownSeq: number | undefined;
+    let newestMs = 0;
+    for (const { headerText } of messages) {
+      const time = headerValue(headerText, HEADER.time);
+      if (time === undefined) continue;
+      newestMs = Math.max(newestMs, Math.floor(Number(time.split(" ")[0]) / 1000));
+      const origin = parseOrigin(headerValue(headerText, HEADER.origin));
+      if (origin?.node === this.#init.node) ownSeq = origin.seq;
+    }
+    this.#init.onCopied(messages.length, ownSeq, newestMs);
+  }
+
+  async #discard(token: number, beyond: number): Promise<void> {
+    const { nc, inboxPrefix, node, refused, log } = this.#init;
+    const strays = await straysBeyond(nc, inboxPrefix, beyond);
+    const own = strays.findLast(({ origin }) => origin?.node === node)?.origin;
+    const reshipped = own ? await this.#init.reship(own.incarnation, own.seq, this.#end.signal) : false;
+    if (this.#end.signal.aborted) return;
+    await deleteStrays(nc, strays, async (message, { origin }) => {
+      if (!origin || (reshipped && origin.node === node && origin.incarnation === own?.incarnation)) return;
+      await refused.fromCopy(message, "not-in-log", `${origin.node}.${origin.incarnation}.${origin.seq}`);
+    });
+    log.warn({ events: strays.length, beyond }, "set aside what the log does not have");
+    const common = this.#copy && this.#log ? lastCommonPosition(this.#copy, this.#log) : undefined;
+    await this.#writer.sync();
+    const { live, filling } = this.#record;
+    const done = filling && { ...filling, done: Math.min(filling.done, beyond) };
+    await this.#note({ live, at: common ?? null, filling: done });
+    this.#run(this.#machine.discarded(token, true));
+  }
+
+  async #empty(token: number): Promise<void> {
+    await purgeCopy(this.#init.nc, undefined);
+    await this.#writer.sync();
+    await this.#note({ live: [...this.#init.domains], at: null, filling: null });
+    this.#run(this.#machine.discarded(token, true));
+  }
+
+  /** Stops following where it stands, so that filling can come to the same point. */
+  async #pause(): Promise<void> {
+    this.#feed.end("a new domain is being filled in");
+    while (!this.#machine.idle) {
+      await this.#writer.sync();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #filled(record: CopyRecord): void {
+    this.#record = record;
+    this.#run(this.#machine.begin());
+  }
+
+  #retry(): void {
+    if (this.#end.signal.aborted) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(
+      () => this.#run(this.#machine.begin()),
+      backoffMs(this.#attempt++, LOOPBACK_POLICY),
+    );
+  }
+}

@@ -1,0 +1,60 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Log } from "../../shared/observe/log.ts";
+import type { Heartbeat } from "../../shared/protocol/messages.ts";
+import { heartbeatSubject, statusSubject } from "../../shared/protocol/subjects.ts";
+
+export interface HeartbeatsInit {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly intervalMs: number;
+  readonly log: Log;
+  readonly make: () => Promise<Heartbeat>;
+}
+
+/**
+ * Says at a steady pace that the node lives and how it is, and answers who asks for it (`cim.node.<node>.status`).
+ * About 700 bytes each; without compression a day is 240 MB at 250 ms (lan), 60 MB at 1 s (wan), 6 MB at 10 s
+ * (satellite).
+ */
+export class Heartbeats {
+  readonly #init: HeartbeatsInit;
+  #timer: NodeJS.Timeout | undefined;
+  #making = false;
+
+  constructor(init: HeartbeatsInit) {
+    this.#init = init;
+  }
+
+  start(): void {
+    const { nc, node, intervalMs } = this.#init;
+    nc.subscribe(statusSubject(node), {
+      callback: (error, message) => {
+        if (error) return;
+        void this.#init.make().then(
+          (heartbeat) => message.respond(JSON.stringify(heartbeat)),
+          () => undefined,
+        );
+      },
+    });
+    this.#timer = setInterval(() => void this.beat(), intervalMs);
+  }
+
+  /** One now, as after something that others should know of at once. */
+  async beat(): Promise<void> {
+    const { nc, node, log } = this.#init;
+    // The own server may be slow: what it says then is late, not doubled.
+    if (this.#making || nc.isClosed()) return;
+    this.#making = true;
+    try {
+      nc.publish(heartbeatSubject(node), JSON.stringify(await this.#init.make()));
+    } catch (error) {
+      log.debug({ err: error }, "no heartbeat: the own server does not answer");
+    } finally {
+      this.#making = false;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,90 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { getMessage } from "../../shared/nats/get-message.ts";
+import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import { Ages, keepFrom } from "./trim-rule.ts";
+
+export interface OutboxState {
+  readonly first: number;
+  readonly last: number;
+  readonly events: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
+export interface OutboxKeeperInit {
+  readonly nc: NatsConnection;
+  readonly maxBytes: number;
+  readonly retentionFloorMs: number;
+  /** Own events come back in a copy; without one only the floor protects from a log that is restored. */
+  readonly hasCopy: boolean;
+  readonly log: Log;
+}
+
+/** How often is looked whether something can go, ms: a purge is one request and one sync. */
+const TRIM_EVERY_MS = 5000;
+
+/** Knows the outbox's state and trims it. */
+export class OutboxKeeper {
+  readonly #init: OutboxKeeperInit;
+  readonly #ages = new Ages();
+  #confirmed = 0;
+  #cameBack = 0;
+  #trimmedTo = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(init: OutboxKeeperInit) {
+    this.#init = init;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.trim(), TRIM_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  confirmed(seq: number): void {
+    this.#confirmed = seq;
+    this.#ages.note(seq, performance.now());
+  }
+
+  cameBack(seq: number): void {
+    this.#cameBack = seq;
+  }
+
+  async state(): Promise<OutboxState> {
+    const { messages, bytes, first_seq, last_seq } = await streamState(this.#init.nc, STREAM.outbox);
+    const first = messages === 0 ? last_seq + 1 : first_seq;
+    return { first, last: last_seq, events: messages, bytes, maxBytes: this.#init.maxBytes };
+  }
+
+  /** When the first event after a sequence was stored, µs since the epoch; undefined: there is none. */
+  async storedAtUs(after: number): Promise<number | undefined> {
+    const query = { seq: after + 1, next_by_subj: "cim.events.>" };
+    return (await getMessage(this.#init.nc, STREAM.outbox, query))?.timeUs;
+  }
+
+  async trim(): Promise<void> {
+    const { nc, hasCopy, retentionFloorMs, log } = this.#init;
+    const olderThanFloor = this.#ages.olderThan(retentionFloorMs, performance.now());
+    const from = keepFrom({
+      confirmed: this.#confirmed,
+      cameBack: hasCopy ? this.#cameBack : undefined,
+      olderThanFloor,
+    });
+    if (from <= this.#trimmedTo) return;
+    try {
+      const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.outbox}`, {
+        seq: from,
+      });
+      this.#trimmedTo = from;
+      if (purged > 0) log.debug({ purged, from }, "trimmed the outbox");
+    } catch (error) {
+      log.debug({ err: error }, "the outbox could not be trimmed, tries again");
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+  }
+}

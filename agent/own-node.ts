@@ -1,0 +1,197 @@
+import { randomBytes } from "node:crypto";
+import { statfs } from "node:fs/promises";
+import { loadavg } from "node:os";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Config } from "../shared/config/index.ts";
+import { VERSION } from "../shared/observe/build-info.ts";
+import type { Conditions } from "../shared/observe/conditions.ts";
+import type { Log } from "../shared/observe/log.ts";
+import type { Metrics } from "../shared/observe/metrics.ts";
+import { acceptHoleRequest, type Heartbeat, PROTOCOL_VERSION } from "../shared/protocol/messages.ts";
+import type { LogPosition, Reign } from "../shared/protocol/reign.ts";
+import { controlSubject, inboxPrefix } from "../shared/protocol/subjects.ts";
+import { Heartbeats } from "./heartbeat/heartbeats.ts";
+import { OutboxKeeper, type OutboxState } from "./outbox/outbox-keeper.ts";
+import { GrowthRate, runwaySeconds } from "./outbox/runway.ts";
+import { Uplink } from "./uplink/uplink.ts";
+
+/** What a node tells of its copy. */
+export interface CopyReport {
+  readonly position: LogPosition | undefined;
+  readonly domains: readonly string[];
+  /** When its origin stored the newest event here, ms since the epoch; 0: none yet. */
+  readonly newestMs: number;
+}
+
+export interface OwnNodeInit {
+  readonly nc: NatsConnection;
+  readonly config: Config;
+  readonly conditions: Conditions;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** The highest reign that the node's copy knows. */
+  readonly seen?: Reign;
+  /** Absent where the node keeps no copy: a hub has the log itself, a leaf may follow nothing. */
+  readonly copy?: () => CopyReport;
+}
+
+const NEARLY_FULL = 0.8;
+const SHORT_RUNWAY_S = 3600;
+/** nats-server can't even delete on a disk that is quite full. */
+const DISK_FULL_BYTES = 8 * 1024 * 1024;
+
+/** A node's own part: its outbox on its way to the log, and word of how the node is. On every node, hubs too. */
+export class OwnNode {
+  readonly #init: OwnNodeInit;
+  readonly #run = randomBytes(6).toString("hex");
+  readonly #startedMs = Date.now();
+  readonly #growth = new GrowthRate();
+  readonly #heartbeats: Heartbeats;
+  readonly uplink: Uplink;
+  readonly outbox: OutboxKeeper;
+
+  constructor(init: OwnNodeInit) {
+    this.#init = init;
+    const { nc, config, conditions, log, metrics } = init;
+    const hasCopy = init.copy !== undefined;
+    this.outbox = new OutboxKeeper({
+      nc,
+      maxBytes: config.outbox.maxBytes,
+      retentionFloorMs: config.outbox.retentionFloorMs,
+      hasCopy,
+      log: log.child({ part: "outbox" }),
+    });
+    this.uplink = new Uplink({
+      nc,
+      node: config.node,
+      inboxPrefix: inboxPrefix(config.node),
+      hasCopy,
+      ...(init.seen && { seen: init.seen }),
+      conditions,
+      log: log.child({ part: "uplink" }),
+      onConfirmed: (seq) => this.outbox.confirmed(seq),
+      onBlock: (events, bytes) => {
+        metrics.add("cim_uplink_blocks_total", {});
+        metrics.add("cim_uplink_block_bytes_total", {}, bytes);
+        metrics.add("cim_uplink_events_total", {}, events);
+      },
+    });
+    this.#heartbeats = new Heartbeats({
+      nc,
+      node: config.node,
+      intervalMs: config.heartbeat.intervalMs,
+      log: log.child({ part: "heartbeat" }),
+      make: () => this.#heartbeat(),
+    });
+  }
+
+  start(): void {
+    const { nc, config } = this.#init;
+    this.outbox.start();
+    this.uplink.start();
+    this.#heartbeats.start();
+    void this.#heartbeats.beat();
+    nc.subscribe(controlSubject(config.node, "accept-hole"), {
+      callback: (error, message) => {
+        if (error) return;
+        const request = acceptHoleRequest.safeParse(readJson(message.data));
+        const accepted = request.success && this.uplink.acceptHole(request.data.after, request.data.before);
+        message.respond(JSON.stringify({ accepted }));
+      },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#heartbeats[Symbol.asyncDispose]();
+    await this.uplink[Symbol.asyncDispose]();
+    await this.outbox[Symbol.asyncDispose]();
+  }
+
+  async #heartbeat(): Promise<Heartbeat> {
+    const { config, conditions, copy } = this.#init;
+    const outbox = await this.outbox.state();
+    const { confirmed } = this.uplink;
+    const oldestUs = outbox.last > confirmed ? await this.outbox.storedAtUs(confirmed) : undefined;
+    const freeBytes = await this.#freeBytes();
+    const runwayS = this.#judge(outbox, freeBytes);
+    const report = copy?.();
+    const reign = this.uplink.seen ?? null;
+    if (reign) this.#init.metrics.set("cim_epoch", {}, reign.epoch);
+    return {
+      version: PROTOCOL_VERSION,
+      build: VERSION,
+      node: config.node,
+      run: this.#run,
+      startedMs: this.#startedMs,
+      sentMs: Date.now(),
+      intervalMs: config.heartbeat.intervalMs,
+      region: config.region,
+      capabilities: [...config.capabilities],
+      incarnation: this.uplink.incarnation,
+      reign,
+      outbox: {
+        first: outbox.first,
+        last: outbox.last,
+        bytes: outbox.bytes,
+        maxBytes: outbox.maxBytes,
+        confirmed,
+        oldestUnshippedS: oldestUs === undefined ? 0 : Math.max(0, Date.now() / 1000 - oldestUs / 1_000_000),
+      },
+      copy: report
+        ? {
+            reign: report.position?.reign ?? null,
+            index: report.position?.index ?? 0,
+            domains: [...report.domains],
+            newestMs: report.newestMs,
+          }
+        : null,
+      load: loadavg()[0] ?? 0,
+      disk: { freeBytes, runwayS },
+      conditions: conditions.list().map(({ code, severity, text }) => ({ code, severity, detail: text })),
+    };
+  }
+
+  /** Draws what follows from the numbers: metrics and conditions. */
+  #judge(outbox: OutboxState, freeBytes: number): number | null {
+    const { conditions, metrics } = this.#init;
+    this.#growth.note(outbox.bytes, performance.now());
+    const runwayS = runwaySeconds({
+      outboxBytes: outbox.bytes,
+      outboxMaxBytes: outbox.maxBytes,
+      diskFreeBytes: freeBytes,
+      growthPerSecond: this.#growth.perSecond,
+    });
+    const used = outbox.bytes / outbox.maxBytes;
+    metrics.set("cim_outbox_bytes", {}, outbox.bytes);
+    metrics.set("cim_outbox_events", {}, outbox.events);
+    metrics.set("cim_disk_free_bytes", {}, freeBytes);
+    metrics.set("cim_outbox_runway_seconds", {}, runwayS ?? Number.NaN);
+    const percent = Math.round(used * 100);
+    conditions.set(used >= NEARLY_FULL && used < 0.99, "outbox-nearly-full", { percent });
+    conditions.set(used >= 0.99, "outbox-full");
+    conditions.set(freeBytes < DISK_FULL_BYTES, "disk-full");
+    conditions.set(runwayS !== null && runwayS < SHORT_RUNWAY_S, "disk-runway-short", {
+      seconds: runwayS ?? 0,
+    });
+    return runwayS;
+  }
+
+  async #freeBytes(): Promise<number> {
+    const { storeDir } = this.#init.config.nats;
+    try {
+      const { bavail, bsize } = await statfs(storeDir);
+      return bavail * bsize;
+    } catch {
+      // Hardened away from the daemon, or not there yet: the outbox's own limit is known all the same.
+      return Number.MAX_SAFE_INTEGER;
+    }
+  }
+}
+
+function readJson(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(data).toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { getMessage } from "../../shared/nats/get-message.ts";
+import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
+import { EncodedHeaders } from "../../shared/nats/raw-message.ts";
+import type { StoredMessage } from "../../shared/protocol/event.ts";
+import { carriedLogHeaders, headerLine } from "../../shared/protocol/headers.ts";
+import type { Refusal } from "../../shared/protocol/messages.ts";
+import { HEADER, STREAM } from "../../shared/protocol/names.ts";
+import { formatOrigin } from "../../shared/protocol/origin.ts";
+import { refusedSubject } from "../../shared/protocol/subjects.ts";
+import { shippedFromOutbox } from "./own-events.ts";
+
+const PUBLISH_TIMEOUT_MS = 10_000;
+
+/** Keeps events that the log would not take, or no longer has, in CIM_REFUSED: nothing is dropped. */
+export class RefusedEvents {
+  readonly #nc: NatsConnection;
+  readonly #node: string;
+
+  constructor(nc: NatsConnection, node: string) {
+    this.#nc = nc;
+    this.#node = node;
+  }
+
+  /** Sets refused events of the outbox aside; those it no longer has were set aside before. */
+  async fromOutbox(incarnation: number, refusals: readonly Refusal[]): Promise<void> {
+    for (const { seq, reason } of refusals) {
+      const message = await getMessage(this.#nc, STREAM.outbox, { seq });
+      if (!message) continue;
+      const { id } = shippedFromOutbox(this.#node, message);
+      const origin = formatOrigin({ node: this.#node, incarnation, lane: "e", seq });
+      const headers =
+        headerLine(HEADER.origin, origin) + headerLine(HEADER.id, id) + carriedLogHeaders(message.headerText);
+      await this.#keep(reason, message, headers, `${incarnation}.${seq}`);
+    }
+  }
+
+  /** Sets aside what a copy had and the log does not have. */
+  async fromCopy(message: StoredMessage, reason: string, key: string): Promise<void> {
+    await this.#keep(reason, message, carriedLogHeaders(message.headerText), key);
+  }
+
+  /** One subject per event, so that saying it again changes nothing, however much later. */
+  async #keep(reason: string, message: StoredMessage, headerText: string, key: string): Promise<void> {
+    const subject = `${refusedSubject(reason, message.subject)}.${key}`;
+    if (await getMessage(this.#nc, STREAM.refused, { last_by_subj: subject })) return;
+    const headers = new EncodedHeaders(headerText);
+    const ack = await this.#nc.request(subject, message.body, { headers, timeout: PUBLISH_TIMEOUT_MS });
+    const { error } = ack.json<{ error?: { description?: string } }>();
+    if (error) throw new Error(`${STREAM.refused}: ${error.description ?? "not stored"}`);
+  }
+}
+
+/** How many events are set aside. */
+export async function refusedCount(nc: NatsConnection): Promise<number> {
+  const { state } = await jetStreamApi<{ state: { messages: number } }>(
+    nc,
+    `STREAM.INFO.${STREAM.refused}`,
+    undefined,
+  );
+  return state.messages;
+}

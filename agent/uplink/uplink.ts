@@ -1,0 +1,311 @@
+import { type NatsConnection, NoRespondersError, RequestError } from "@nats-io/transport-node";
+import { StreamFeed } from "../../shared/follow/stream-feed.ts";
+import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
+import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import type { Conditions } from "../../shared/observe/conditions.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { encodeBlock } from "../../shared/protocol/block.ts";
+import { weightOf } from "../../shared/protocol/event.ts";
+import { type IngestReply, ingestReply } from "../../shared/protocol/messages.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import type { Reign } from "../../shared/protocol/reign.ts";
+import { ingestSubject } from "../../shared/protocol/subjects.ts";
+import { BlockSizer } from "./block-sizer.ts";
+import { OwnEvents, shippedFromOutbox } from "./own-events.ts";
+import { RefusedEvents } from "./refused-events.ts";
+import { UplinkMachine, type UplinkOutput } from "./uplink-machine.ts";
+
+export interface UplinkInit {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly inboxPrefix: string;
+  /** The node keeps a copy, from which trimmed events can be shipped again. */
+  readonly hasCopy: boolean;
+  /** Highest reign that the copy knows. */
+  readonly seen?: Reign;
+  readonly conditions: Conditions;
+  readonly log: Log;
+  readonly onConfirmed: (seq: number) => void;
+  readonly onBlock: (events: number, bytes: number) => void;
+}
+
+/** Two keep the pipe full; more make smaller blocks and thirty times the work. */
+const MAX_IN_FLIGHT = 2;
+const MAX_QUEUE_BYTES = 2 * 1024 * 1024;
+/** Something has to be changed by a person first. */
+const SLOW_RETRY_MS = 10_000;
+/** A greeting is a few hundred bytes; a satellite link needs 0.6 s, a hub that reads its log a little more. */
+const ASK_TIMEOUT_MS = 3000;
+/** The hub reads its whole log to answer. */
+const PRINTS_TIMEOUT_MS = 60_000;
+
+/** Runs the uplink's machine: reads the outbox, ships blocks, hears what became of them. */
+export class Uplink {
+  readonly #init: UplinkInit;
+  readonly #machine: UplinkMachine;
+  readonly #sizer = new BlockSizer();
+  readonly #own: OwnEvents;
+  readonly #refused: RefusedEvents;
+  readonly #feed = new StreamFeed();
+  #fed: (() => void) | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #attempt = 0;
+  #settingAside: Promise<void> = Promise.resolve();
+  readonly #watchers: (() => void)[] = [];
+  #ended = false;
+
+  constructor(init: UplinkInit) {
+    this.#init = init;
+    this.#own = new OwnEvents(init);
+    this.#refused = new RefusedEvents(init.nc, init.node);
+    this.#machine = new UplinkMachine(
+      { maxInFlight: MAX_IN_FLIGHT, blockBytes: () => this.#sizer.bytes, maxQueueBytes: MAX_QUEUE_BYTES },
+      init.seen,
+    );
+  }
+
+  get incarnation(): number {
+    return this.#machine.incarnation;
+  }
+
+  get phase(): string {
+    return this.#machine.phase;
+  }
+
+  get seen(): Reign | undefined {
+    return this.#machine.seen;
+  }
+
+  get accepted(): number {
+    return this.#machine.accepted;
+  }
+
+  get confirmed(): number {
+    return this.#machine.confirmed;
+  }
+
+  start(): void {
+    this.linkUp();
+  }
+
+  /** The link or the server is back: do not wait for the next try. */
+  linkUp(): void {
+    if (this.#ended) return;
+    this.#attempt = 0;
+    clearTimeout(this.#retryTimer);
+    this.#run(this.#machine.begin());
+  }
+
+  /** What is on its way will not be answered. Tries go on: a link may be back before anybody says so. */
+  linkDown(): void {
+    this.#startOver();
+  }
+
+  /** Asks the log where it is and waits until it has this event of this incarnation. */
+  async reshipped(incarnation: number, seq: number, signal: AbortSignal): Promise<boolean> {
+    this.linkUp();
+    while (!signal.aborted) {
+      const { phase } = this.#machine;
+      if (phase === "shipping") {
+        if (this.#machine.incarnation !== incarnation) return false;
+        if (this.#machine.accepted >= seq) return true;
+      }
+      await this.#changed();
+    }
+    return false;
+  }
+
+  /** Something happened, or a quarter of a second passed. */
+  #changed(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, 250);
+      this.#watchers.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  acceptHole(after: number, before: number): boolean {
+    const outputs = this.#machine.acceptHole(after, before);
+    this.#run(outputs);
+    return outputs.length > 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#retryTimer);
+    this.#run(this.#machine.lost());
+    this.#feed.end("ended");
+    await this.#feed.settled();
+    await this.#settingAside;
+  }
+
+  #run(outputs: readonly UplinkOutput[]): void {
+    for (const output of outputs) this.#carryOut(output);
+    for (const watcher of this.#watchers.splice(0)) watcher();
+    if (!this.#machine.hungry) return;
+    this.#feed.wake();
+    const fed = this.#fed;
+    this.#fed = undefined;
+    fed?.();
+  }
+
+  #carryOut(output: UplinkOutput): void {
+    switch (output.do) {
+      case "survey":
+        this.#look(
+          () => this.#own.range(),
+          (range) => this.#machine.surveyed(output.token, range),
+        );
+        return;
+      case "ask": {
+        const timeoutMs = output.request.op === "prints" ? PRINTS_TIMEOUT_MS : ASK_TIMEOUT_MS;
+        void this.#request(Buffer.from(JSON.stringify(output.request)), timeoutMs).then((reply) => {
+          if (reply && reply.kind !== "rejected") this.#attempt = 0;
+          this.#run(this.#machine.answered(output.token, reply));
+        });
+        return;
+      }
+      case "ship":
+        void this.#ship(output);
+        return;
+      case "find": {
+        const { token, seq } = output;
+        // The lane in question is the one just told of; its incarnation is not taken over before it is found.
+        this.#look(
+          () => this.#own.find(seq, output.incarnation),
+          (own) => this.#machine.found(token, own),
+        );
+        return;
+      }
+      case "sample": {
+        const { token, after, upTo, count } = output;
+        this.#look(
+          () => this.#own.sample(after, upTo, count),
+          (own) => this.#machine.sampled(token, own),
+        );
+        return;
+      }
+      case "refill":
+        void this.#refill(output);
+        return;
+      case "read":
+        this.#read(output.from);
+        return;
+      case "stop-reading":
+        this.#feed.end("shipping starts over");
+        this.#fed?.();
+        return;
+      case "wait":
+        this.#retry(output.slow);
+        return;
+      case "set-aside": {
+        const { incarnation } = this.#machine;
+        this.#settingAside = this.#settingAside
+          .then(() => this.#refused.fromOutbox(incarnation, output.refusals))
+          .catch((error: unknown) =>
+            this.#init.log.error({ err: error }, "refused events could not be set aside"),
+          );
+        return;
+      }
+      case "confirmed":
+        void this.#settingAside.then(() => this.#init.onConfirmed(output.seq));
+        return;
+      case "raise":
+        this.#init.conditions.raise(output.code, output.detail);
+        return;
+      case "clear":
+        this.#init.conditions.clear(output.code);
+    }
+  }
+
+  /** Asks the own server; when it does not answer, the uplink starts over. */
+  #look<T>(ask: () => Promise<T>, then: (found: T) => readonly UplinkOutput[]): void {
+    ask().then(
+      (found) => this.#run(then(found)),
+      (error: unknown) => {
+        this.#init.log.debug({ err: error }, "the own server does not answer");
+        this.#startOver();
+      },
+    );
+  }
+
+  async #ship(output: Extract<UplinkOutput, { do: "ship" }>): Promise<void> {
+    const { token, block } = output;
+    const bytes = encodeBlock(block);
+    const started = performance.now();
+    const reply = await this.#request(bytes, this.#sizer.timeoutMs);
+    if (reply) {
+      const unpacked = block.events.reduce((sum, event) => sum + weightOf(event), 0);
+      this.#sizer.answered(unpacked, performance.now() - started);
+      if (reply.kind === "taken") {
+        this.#attempt = 0;
+        this.#init.onBlock(block.events.length, bytes.length);
+      }
+    } else {
+      this.#sizer.unanswered();
+    }
+    this.#run(this.#machine.answered(token, reply));
+  }
+
+  async #request(payload: Uint8Array, timeoutMs: number): Promise<IngestReply | undefined> {
+    try {
+      const answer = await this.#init.nc.request(ingestSubject(this.#init.node), payload, {
+        timeout: timeoutMs,
+      });
+      return ingestReply.parse(answer.json());
+    } catch (error) {
+      const quiet = error instanceof NoRespondersError || error instanceof RequestError;
+      this.#init.log.debug({ err: quiet ? (error as Error).message : error }, "no answer from the sequencer");
+      return undefined;
+    }
+  }
+
+  #read(from: number): void {
+    const { nc, inboxPrefix, node, log } = this.#init;
+    this.#feed.begin({
+      open: () => new StreamReader({ nc, inboxPrefix, stream: STREAM.outbox, startSeq: from }).start(),
+      take: (messages) =>
+        this.#run(this.#machine.offer(messages.map((message) => shippedFromOutbox(node, message)))),
+      hungry: () => this.#machine.hungry,
+      broken: (error) => {
+        log.info({ err: error }, "the outbox can't be read, starts over");
+        this.#startOver();
+      },
+    });
+  }
+
+  async #refill(output: Extract<UplinkOutput, { do: "refill" }>): Promise<void> {
+    const current = () => !this.#ended && this.#machine.phase === "refilling";
+    try {
+      for await (const event of this.#own.inCopy(this.#machine.incarnation, output.after, output.before)) {
+        this.#run(this.#machine.offer([event]));
+        while (current() && !this.#machine.hungry) {
+          await new Promise<void>((resolve) => {
+            this.#fed = resolve;
+          });
+        }
+        if (!current()) return;
+      }
+      this.#run(this.#machine.refilled(output.token));
+    } catch (error) {
+      if (!current()) return;
+      this.#init.log.info({ err: error }, "the copy can't be read, starts over");
+      this.#startOver();
+    }
+  }
+
+  #startOver(): void {
+    if (this.#ended) return;
+    this.#run(this.#machine.lost());
+    this.#retry(false);
+  }
+
+  #retry(slow: boolean): void {
+    if (this.#ended) return;
+    clearTimeout(this.#retryTimer);
+    const delayMs = slow ? SLOW_RETRY_MS : backoffMs(this.#attempt++, LOOPBACK_POLICY);
+    this.#retryTimer = setTimeout(() => this.#run(this.#machine.begin()), delayMs);
+  }
+}

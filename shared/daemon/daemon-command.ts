@@ -1,0 +1,135 @@
+import { parseArgs } from "node:util";
+import { type Config, checkConfigCommand, loadConfig, printSchema } from "../config/index.ts";
+import { serverConfigText } from "../nats/write-server-config.ts";
+import { VERSION } from "../observe/build-info.ts";
+
+/** A daemon that runs until it is disposed. */
+export interface Daemon extends AsyncDisposable {
+  /** SIGHUP: takes over what can be changed while running. */
+  reload(config: Config): Promise<void>;
+}
+
+export interface DaemonProgram {
+  /** `cim-agent`, `cim-coordinator`. */
+  readonly name: string;
+  readonly role: Config["role"];
+  readonly start: (config: Config) => Promise<Daemon>;
+}
+
+/** After SIGTERM a daemon has so long to end in order; what it leaves undone, its next start does. */
+const STOP_TIMEOUT_MS = 10_000;
+
+/** Errors with an exit code of their own are one clear line. */
+interface Refusal extends Error {
+  readonly exitCode?: number;
+}
+
+/** Runs a daemon's command line. The only place of a daemon that handles signals and exit codes. */
+export async function runDaemon(program: DaemonProgram, argv: readonly string[]): Promise<void> {
+  try {
+    const code = await command(program, argv);
+    if (code !== undefined) process.exitCode = code;
+  } catch (error) {
+    fail(program, error);
+  }
+}
+
+async function command(program: DaemonProgram, argv: readonly string[]): Promise<number | undefined> {
+  const usage = `usage: ${program.name} --config FILE | check-config FILE | print-schema | print-nats-config FILE | --version`;
+  const { values, positionals } = parse(argv, usage);
+  if (values.version) return say(VERSION);
+  if (values.help) return say(usage);
+  const [verb, file, ...more] = positionals;
+  if (more.length > 0) throw usageError(`one FILE is enough; ${usage}`);
+  if (verb === "print-schema") return say(printSchema());
+  const path = verb === undefined ? values.config : file;
+  if (path === undefined) throw usageError(verb === undefined ? usage : `${verb} needs a FILE; ${usage}`);
+  switch (verb) {
+    case "check-config": {
+      const { text, exitCode } = checkConfigCommand(path, process.env);
+      (exitCode === 0 ? process.stdout : process.stderr).write(`${text}\n`);
+      return exitCode;
+    }
+    case "print-nats-config":
+      return say(await serverConfigText(loadConfig(path, process.env)));
+    case undefined:
+      return await run(program, path);
+    default:
+      throw usageError(`"${verb}" is no command; ${usage}`);
+  }
+}
+
+async function run(program: DaemonProgram, path: string): Promise<undefined> {
+  const config = loadConfig(path, process.env);
+  if (config.role !== program.role) {
+    const other = program.role === "hub" ? "cim-agent" : "cim-coordinator";
+    throw usageError(
+      `${path}: role is "${config.role}"; ${program.name} runs a ${program.role}, ${other} the other`,
+    );
+  }
+  // A signal during the start ends it too: the start is bounded by its own time-outs.
+  let stopping = false;
+  let daemon: Daemon | undefined;
+  const stop = () => {
+    if (stopping) return;
+    stopping = true;
+    const timer = setTimeout(() => process.exit(1), STOP_TIMEOUT_MS);
+    timer.unref();
+    if (!daemon) process.exit(0);
+    daemon[Symbol.asyncDispose]().then(
+      () => process.exit(0),
+      (error: unknown) => fail(program, error),
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  process.on("SIGHUP", () => {
+    if (!daemon || stopping) return;
+    reload(daemon, path).catch((error: unknown) => {
+      process.stderr.write(`${program.name}: not reloaded: ${messageOf(error)}\n`);
+    });
+  });
+  daemon = await program.start(config);
+  return undefined;
+}
+
+async function reload(daemon: Daemon, path: string): Promise<void> {
+  await daemon.reload(loadConfig(path, process.env));
+}
+
+function parse(argv: readonly string[], usage: string) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        config: { type: "string" },
+        help: { type: "boolean", short: "h" },
+        version: { type: "boolean" },
+      },
+    });
+  } catch (error) {
+    throw usageError(`${messageOf(error)}; ${usage}`);
+  }
+}
+
+function usageError(message: string): Refusal {
+  return Object.assign(new Error(message), { exitCode: 2 });
+}
+
+function say(text: string): number {
+  process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  return 0;
+}
+
+function fail(program: DaemonProgram, error: unknown): void {
+  const code = (error as Refusal).exitCode;
+  const text =
+    code === undefined && error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+  process.stderr.write(`${program.name}: ${text}\n`);
+  process.exit(code ?? 1);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
