@@ -23,7 +23,6 @@ export interface EnsuredStream {
 }
 
 const NO_SUCH_STREAM = 10059;
-const NAME_IN_USE = 10058;
 
 /**
  * Brings one stream of the own server to what is wanted: makes it, or changes the limits and switches that differ.
@@ -43,8 +42,7 @@ export async function ensureStream(
       return await reconcile(nc, wanted);
     } catch (error) {
       if (error instanceof StreamUnusable) throw error;
-      const starting =
-        !(error instanceof JetStreamRefused) || error.code === 503 || error.errCode === NAME_IN_USE;
+      const starting = !(error instanceof JetStreamRefused) || error.code === 503;
       if (!starting) throw new StreamUnusable(wanted.name, error.message, { cause: error });
       const waitMs = backoff.nextMs();
       if (performance.now() + waitMs > deadlineMs || nc.isClosed()) {

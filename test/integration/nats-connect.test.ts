@@ -64,6 +64,17 @@ test("a wrong key is refused at once, and the message does not hold it", async (
   );
 });
 
+test("a server that refuses for a while, being reconfigured, does not end a connection that stood", async () => {
+  const key = createUserKey();
+  const config = (user: string) => `authorization { users: [ { nkey: "${user}" } ] }\n`;
+  await using server = await startNatsServer({ config: config(key.publicKey) });
+  await using nc = disposable(await connectNats({ url: server.url, name: "test", seed: key.seed }));
+  await server.restart({ config: config(createUserKey().publicKey) });
+  await eventually(async () => ((await server.log()).match(/authentication error/g)?.length ?? 0) > 3);
+  await server.restart({ config: config(key.publicKey) });
+  await eventually(() => nc.it.flush().then(() => true), { what: "the connection" });
+});
+
 test("stops waiting when told to", async () => {
   const url = `nats://127.0.0.1:${await freePort()}`;
   const stop = new AbortController();

@@ -96,6 +96,16 @@ test("the own server restarted: all its links down, then up again", async () => 
   }
 });
 
+test("a leaf's own server restarted: its link is known again although nobody heard it come up", async () => {
+  // The server dials its hub before a client can be back.
+  const leaf = await watchLinks("leaf1");
+  await eventually(() => leaf.watch.link("hub"));
+  await fleet.server("leaf1").kill();
+  await eventually(() => leaf.watch.link() === undefined);
+  await fleet.server("leaf1").restart();
+  await eventually(() => leaf.watch.link("hub"));
+});
+
 test("round trips come with the list", async () => {
   const hub = await watchLinks("hub", 50);
   await eventually(() => {
