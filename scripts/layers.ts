@@ -15,7 +15,7 @@ const ROWS: readonly (readonly string[])[] = [
 
 /** The two daemons stay apart, but for the hub's own outbox, which the coordinator's composition root ships. */
 const APART = new Set(["agent", "coordinator"]);
-const ALLOWED_ACROSS = [{ from: /^coordinator\/main\.ts$/, to: /^agent\/own-node\.ts$/ }];
+const ALLOWED_ACROSS = [{ from: /^coordinator\/coordinator\.ts$/, to: /^agent\/own-node\.ts$/ }];
 
 /** The words of the protocol are pure: whatever reaches a disk, a socket, a clock or a process is not for them. */
 const PURE_LAYER = "shared/protocol";

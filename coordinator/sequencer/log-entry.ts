@@ -1,4 +1,5 @@
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import type { FenceRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import { headerLine, headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
@@ -37,6 +38,15 @@ export function eventEntry(
 export function controlEntry(kind: ControlKind, record: object, position: LogPosition): OutgoingMessage {
   return {
     subject: controlRecordPublishSubject(kind),
+    headerText: headerLine(HEADER.log, formatLogPosition(position)),
+    body: Buffer.from(JSON.stringify(record)),
+  };
+}
+
+/** Opens a reign's fence or closes it. `subject`: as stored. */
+export function fenceEntry(subject: string, record: FenceRecord, position: LogPosition): OutgoingMessage {
+  return {
+    subject: logPublishSubject(subject),
     headerText: headerLine(HEADER.log, formatLogPosition(position)),
     body: Buffer.from(JSON.stringify(record)),
   };

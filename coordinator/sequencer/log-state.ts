@@ -11,12 +11,20 @@ import type { Refusal } from "../../shared/protocol/messages.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
 import { type LaneMark, NOTHING_YET, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
 import { type LogPosition, parseLogPosition } from "../../shared/protocol/reign.ts";
-import { controlRecordSubject, domainOf } from "../../shared/protocol/subjects.ts";
+import { controlRecordSubject, domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
+
+/** The newest message that opened or closed a reign's fence. */
+export interface Fence {
+  readonly subject: string;
+  readonly seq: number;
+}
 
 /** What the log says of one origin. */
 export interface LaneState {
   incarnation: number;
   mark: LaneMark;
+  /** Highest sequence that the log has of any incarnation: above it nothing can be known already. */
+  top: number;
   /** Refused events that the origin may still have to set aside. */
   refused: Refusal[];
 }
@@ -30,8 +38,8 @@ export interface LogState {
   position: LogPosition | undefined;
   /** The stream's last sequence. */
   lastSeq: number;
-  /** Sequence of the newest reign record; 0: none. */
-  reignSeq: number;
+  /** The newest fence; undefined: there never was a reign. */
+  fence: Fence | undefined;
   readonly lanes: Map<string, LaneState>;
   /** Events taken, by domain, then origin. */
   readonly totals: Map<string, Map<string, number>>;
@@ -50,12 +58,13 @@ const LANE = controlRecordSubject("lane");
 const REFUSED = controlRecordSubject("refused");
 const MARKS = controlRecordSubject("marks");
 const HOLE = controlRecordSubject("hole");
+const FENCES = fenceSubject("");
 
 export function emptyLogState(): LogState {
   return {
     position: undefined,
     lastSeq: 0,
-    reignSeq: 0,
+    fence: undefined,
     lanes: new Map(),
     totals: new Map(),
     refusedTotals: new Map(),
@@ -66,7 +75,7 @@ export function emptyLogState(): LogState {
 export function laneOf(state: LogState, node: string): LaneState {
   let lane = state.lanes.get(node);
   if (!lane) {
-    lane = { incarnation: 0, mark: NOTHING_YET, refused: [] };
+    lane = { incarnation: 0, mark: NOTHING_YET, top: 0, refused: [] };
     state.lanes.set(node, lane);
   }
   return lane;
@@ -95,17 +104,23 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
   state.sinceMarks += 1;
   switch (message.subject) {
     case REIGN:
-      state.reignSeq = message.seq;
       return;
     case LANE: {
       const record = laneRecord.parse(readJson(message));
-      state.lanes.set(record.node, { incarnation: record.incarnation, mark: record.common, refused: [] });
+      const { top } = laneOf(state, record.node);
+      state.lanes.set(record.node, {
+        incarnation: record.incarnation,
+        mark: record.common,
+        top,
+        refused: [],
+      });
       return;
     }
     case REFUSED: {
       const record = refusedRecord.parse(readJson(message));
       const lane = laneOf(state, record.node);
       lane.mark = { seq: record.seq, print: record.print };
+      lane.top = Math.max(lane.top, record.seq);
       lane.refused.push({ seq: record.seq, reason: record.reason });
       state.refusedTotals.set(record.reason, (state.refusedTotals.get(record.reason) ?? 0) + 1);
       return;
@@ -117,7 +132,8 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
       holeRecord.parse(readJson(message));
       return;
     default:
-      foldEvent(state, message);
+      if (message.subject.startsWith(FENCES)) state.fence = { subject: message.subject, seq: message.seq };
+      else foldEvent(state, message);
   }
 }
 
@@ -129,6 +145,7 @@ function foldEvent(state: LogState, message: StoredMessage): void {
   const lane = laneOf(state, origin.node);
   lane.incarnation = origin.incarnation;
   lane.mark = { seq: origin.seq, print: printOf({ seq: origin.seq, timeUs, id, subject: message.subject }) };
+  lane.top = Math.max(lane.top, origin.seq);
   countEvents(state, domainOf(message.subject), origin.node);
 }
 
@@ -146,8 +163,8 @@ export function marksOf(state: LogState): MarksRecord {
 function restoreMarks(state: LogState, record: MarksRecord): void {
   state.sinceMarks = 0;
   state.lanes.clear();
-  for (const { node, incarnation, mark, refused } of record.lanes)
-    state.lanes.set(node, { incarnation, mark, refused });
+  for (const { node, incarnation, mark, top, refused } of record.lanes)
+    state.lanes.set(node, { incarnation, mark, top, refused });
   state.totals.clear();
   for (const [domain, node, count] of record.totals) countEvents(state, domain, node, count);
   state.refusedTotals.clear();

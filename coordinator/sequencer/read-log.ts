@@ -2,11 +2,12 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import { refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
-import { parseOrigin, printOf } from "../../shared/protocol/origin.ts";
-import { controlRecordSubject } from "../../shared/protocol/subjects.ts";
+import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
+import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { emptyLogState, foldLogMessage, type LogState, LogUnreadable } from "./log-state.ts";
 
 /** A read that makes no progress for so long has lost its server. */
@@ -25,8 +26,8 @@ export async function readLog(nc: NatsConnection, inboxPrefix: string): Promise<
   const marks = await getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("marks") });
   if (!marks && stream.first_seq > 1)
     throw new LogUnreadable(`the log begins at ${stream.first_seq} and has no marks record`);
-  const reign = await getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("reign") });
-  state.reignSeq = reign?.seq ?? 0;
+  const fence = await getMessage(nc, STREAM.events, { last_by_subj: SUBJECT.fences });
+  state.fence = fence && { subject: fence.subject, seq: fence.seq };
   const startSeq = marks?.seq ?? stream.first_seq;
   await eachMessage(nc, inboxPrefix, { startSeq, lastSeq: stream.last_seq }, (message) =>
     foldLogMessage(state, message),
@@ -35,35 +36,47 @@ export async function readLog(nc: NatsConnection, inboxPrefix: string): Promise<
 }
 
 /**
- * The prints of some of a node's events, as the log has them; null: it has no such event. Reads the whole log's headers:
- * asked only when an outbox is not the one it was.
+ * Which of these events of a node the log has, of whichever incarnation, taken or refused. Reads the whole log: asked only
+ * when an outbox is not the one it was.
  */
 export async function readPrints(
   nc: NatsConnection,
   inboxPrefix: string,
   node: string,
-  seqs: readonly number[],
-): Promise<(string | null)[]> {
+  marks: readonly LaneMark[],
+): Promise<boolean[]> {
   const stream = await streamState(nc, STREAM.events);
-  const wanted = new Map<number, string | null>(seqs.map((seq) => [seq, null]));
+  const wanted = new Set(marks.map(({ print }) => print));
+  const known = new Set<string>();
   if (stream.messages > 0) {
-    const range = { startSeq: stream.first_seq, lastSeq: stream.last_seq, headersOnly: true };
-    await eachMessage(nc, inboxPrefix, range, (message) => {
-      const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
-      if (origin?.node !== node || !wanted.has(origin.seq)) return;
-      const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
-      const id = headerValue(message.headerText, HEADER.id) ?? "";
-      // A later incarnation's event of the same number replaces an earlier one's.
-      wanted.set(origin.seq, printOf({ seq: origin.seq, timeUs, id, subject: message.subject }));
+    const range = { startSeq: stream.first_seq, lastSeq: stream.last_seq };
+    await eachMessage(nc, inboxPrefix, { ...range, headersOnly: true }, (message) => {
+      const print = printOfLogged(node, message);
+      if (print !== undefined && wanted.has(print)) known.add(print);
+    });
+    const refusals = { ...range, filter: controlRecordSubject("refused") };
+    await eachMessage(nc, inboxPrefix, refusals, (message) => {
+      const record = refusedRecord.parse(JSON.parse(Buffer.from(message.body).toString("utf8")));
+      if (record.node === node && wanted.has(record.print)) known.add(record.print);
     });
   }
-  return seqs.map((seq) => wanted.get(seq) ?? null);
+  return marks.map(({ print }) => known.has(print));
+}
+
+/** The print of a node's event in the log; undefined when it is none of that node's. */
+export function printOfLogged(node: string, message: StoredMessage): string | undefined {
+  const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
+  if (origin?.node !== node) return undefined;
+  const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
+  const id = headerValue(message.headerText, HEADER.id) ?? "";
+  return printOf({ seq: origin.seq, timeUs, id, subject: message.subject });
 }
 
 interface Range {
   readonly startSeq: number;
   readonly lastSeq: number;
   readonly headersOnly?: boolean;
+  readonly filter?: string;
 }
 
 async function eachMessage(
@@ -72,10 +85,12 @@ async function eachMessage(
   range: Range,
   take: (message: StoredMessage) => void,
 ): Promise<void> {
-  const { startSeq, lastSeq, headersOnly = false } = range;
-  const init = { nc, inboxPrefix, stream: STREAM.events, startSeq, headersOnly, silenceMs: READ_SILENCE_MS };
-  await using reader = await new StreamReader(init).start();
+  const { startSeq, lastSeq, headersOnly = false, filter } = range;
+  const filters = filter === undefined ? [] : [filter];
+  const init = { nc, inboxPrefix, stream: STREAM.events, startSeq, headersOnly, filters };
+  await using reader = await new StreamReader({ ...init, silenceMs: READ_SILENCE_MS }).start();
   for (let reached = startSeq - 1; reached < lastSeq; ) {
+    if (filter !== undefined && reader.pending === 0) return;
     for (const message of await reader.next()) {
       if (message.seq > lastSeq) return;
       take(message);

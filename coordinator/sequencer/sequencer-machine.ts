@@ -9,11 +9,11 @@ import type {
 } from "../../shared/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, printOf, sameMark } from "../../shared/protocol/origin.ts";
-import type { LogPosition, Reign } from "../../shared/protocol/reign.ts";
-import { controlRecordSubject, domainOf } from "../../shared/protocol/subjects.ts";
+import { formatReign, type LogPosition, type Reign, sameReign } from "../../shared/protocol/reign.ts";
+import { domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
 import { type BatchBounds, FairQueue, type Portion } from "./fair-queue.ts";
 import { judgeEvent, type LogRules } from "./judge-event.ts";
-import { controlEntry, eventEntry } from "./log-entry.ts";
+import { controlEntry, eventEntry, fenceEntry } from "./log-entry.ts";
 import { countEvents, type LaneState, type LogState, laneOf, marksOf } from "./log-state.ts";
 
 export interface SequencerSettings {
@@ -38,15 +38,23 @@ export interface Logged {
 
 export type SequencerOutput =
   /** Answered by `written`. One at a time. */
-  | { readonly do: "write"; readonly messages: readonly OutgoingMessage[]; readonly expect: WriteExpectation }
+  | {
+      readonly do: "write";
+      readonly token: number;
+      readonly messages: readonly OutgoingMessage[];
+      readonly expect: WriteExpectation;
+    }
   | { readonly do: "reply"; readonly token: number; readonly reply: IngestReply }
-  /** Read the newest reign record's sequence and the stream's last one; answered by `fenced`. One at a time. */
-  | { readonly do: "fence" }
+  /** Read the newest message's sequence on that subject and the stream's last one; answered by `fenced`. One at a time. */
+  | { readonly do: "fence"; readonly token: number; readonly subject: string }
   | { readonly do: "prints"; readonly token: number; readonly node: string; readonly request: PrintsRequest }
   /** What is in memory may not be what is in the log: read it again, then `lead` with at least that epoch. */
   | { readonly do: "reread"; readonly minEpoch: number; readonly reason: string }
   | { readonly do: "logged"; readonly events: readonly Logged[]; readonly refused: readonly string[] }
   | { readonly do: "leading"; readonly reign: Reign };
+
+/** taking: its record is on its way; opening: its fence is. */
+type Phase = "idle" | "taking" | "opening" | "leading";
 
 /** A question whose answer says what the log has, hence given only after a fenced read with nothing under way. */
 interface Question {
@@ -56,24 +64,24 @@ interface Question {
 }
 
 interface Writing {
+  readonly token: number;
   readonly portions: readonly Portion[];
   readonly count: number;
   readonly logged: readonly Logged[];
   readonly refused: readonly { node: string; refusal: Refusal }[];
 }
 
-const REIGN_RECORD = controlRecordSubject("reign");
-
 /**
  * Puts the events of all origins into one order. Pure: every method takes what happened and returns what is to be done,
  * so the same code runs on real servers and in the simulation.
  *
  * It never answers from memory alone. What was stored is said once the server said so, under the expectation that the
- * log's end and its newest reign are still its own; everything else only after reading both again.
+ * log's end is where it left it and its own fence is still open; everything else only after reading both again.
  */
 export class SequencerMachine {
   readonly #settings: SequencerSettings;
-  #phase: "idle" | "taking" | "leading" = "idle";
+  #phase: Phase = "idle";
+  #nextToken = 1;
   #state: LogState | undefined;
   #reign: Reign | undefined;
   /** Where each lane will be once all that waits is written. */
@@ -81,14 +89,14 @@ export class SequencerMachine {
   readonly #queue = new FairQueue();
   #writing: Writing | undefined;
   #questions: Question[] = [];
-  #fencing: Question[] | undefined;
+  #fencing: { readonly token: number; readonly questions: readonly Question[] } | undefined;
   #marksWanted = false;
 
   constructor(settings: SequencerSettings) {
     this.#settings = settings;
   }
 
-  get phase(): "idle" | "taking" | "leading" {
+  get phase(): Phase {
     return this.#phase;
   }
 
@@ -109,7 +117,7 @@ export class SequencerMachine {
     return this.#writing !== undefined || !this.#queue.empty;
   }
 
-  /** Begins a reign over a log that was just read. Its record is the log's next message. */
+  /** Begins a reign over a log that was just read. Its record is the log's next message, and closes the last fence. */
   lead(state: LogState, minEpoch = 0): SequencerOutput[] {
     const out = this.#reset();
     this.#state = state;
@@ -119,9 +127,12 @@ export class SequencerMachine {
     const previous = state.position ?? null;
     const record = { reign: this.#reign, by: this.#settings.by, previous };
     const expect = this.#expectation();
-    const message = controlEntry("reign", record, this.#nextPosition());
-    this.#writing = { portions: [], count: 1, logged: [], refused: [] };
-    out.push({ do: "write", messages: [message], expect });
+    const messages = [controlEntry("reign", record, this.#nextPosition())];
+    if (state.fence) {
+      const closed = { reign: this.#reign, open: false };
+      messages.push(fenceEntry(state.fence.subject, closed, this.#nextPosition()));
+    }
+    out.push(this.#write(messages, expect));
     return out;
   }
 
@@ -161,7 +172,8 @@ export class SequencerMachine {
     if (!this.#leads()) return [this.#notNow(token)];
     const tail = this.#tailOf(node);
     // Another predecessor: this was asked before and the answer got lost, or another machine of that name was quicker.
-    if (request.predecessor !== tail.incarnation || request.common.seq > tail.mark.seq) {
+    // Another reign: the log may have been restored since, and have less of this node than it was told.
+    if (request.predecessor !== tail.incarnation || !sameReign(request.reign, this.#reign as Reign)) {
       return this.#ask({ node, token, kind: "lane" });
     }
     this.#tails.set(node, { incarnation: tail.incarnation + 1, mark: request.common });
@@ -208,10 +220,11 @@ export class SequencerMachine {
     return this.#pump();
   }
 
-  written(result: WriteResult): SequencerOutput[] {
+  /** What became of a write. One that was given up when the log was read again says nothing any more. */
+  written(token: number, result: WriteResult): SequencerOutput[] {
     const writing = this.#writing;
     const state = this.#state;
-    if (!writing || !state) return [];
+    if (!writing || !state || writing.token !== token) return [];
     if (result.kind !== "stored") {
       const why =
         result.kind === "refused" ? `the log refused a batch: ${result.reason}` : `unknown: ${result.reason}`;
@@ -221,10 +234,11 @@ export class SequencerMachine {
       return this.#reread("a batch was stored elsewhere than expected");
     this.#writing = undefined;
     state.lastSeq = result.lastSeq;
+    if (this.#phase === "taking") return this.#openFence();
     const out: SequencerOutput[] = [];
-    if (this.#phase === "taking") {
+    if (this.#phase === "opening") {
       this.#phase = "leading";
-      state.reignSeq = result.lastSeq;
+      state.fence = { subject: this.#fenceSubject(), seq: result.lastSeq };
       out.push({ do: "leading", reign: this.#reign as Reign });
     }
     for (const portion of writing.portions) {
@@ -239,21 +253,24 @@ export class SequencerMachine {
     return out;
   }
 
-  /** Answers `fence`; undefined: the log could not be read. */
-  fenced(seen: { readonly reignSeq: number; readonly lastSeq: number } | undefined): SequencerOutput[] {
+  /** Answers `fence`, `fenceSeq` 0: no such message; undefined: the log could not be read. */
+  fenced(
+    token: number,
+    seen: { readonly fenceSeq: number; readonly lastSeq: number } | undefined,
+  ): SequencerOutput[] {
     const asked = this.#fencing;
     const state = this.#state;
-    if (!asked || !state) return [];
+    if (!asked || !state || asked.token !== token) return [];
     this.#fencing = undefined;
     // A write may have been begun and stored since the fence was read, so the end may be further on, never further back.
-    if (!seen || seen.reignSeq !== state.reignSeq || seen.lastSeq < this.#fencedFrom) {
+    if (!seen || seen.fenceSeq !== state.fence?.seq || seen.lastSeq < this.#fencedFrom) {
       return [
-        ...asked.map(({ token }) => this.#notNow(token)),
+        ...asked.questions.map((question) => this.#notNow(question.token)),
         ...this.#reread("the log is not what it was"),
       ];
     }
     const out: SequencerOutput[] = [];
-    for (const question of asked) {
+    for (const question of asked.questions) {
       // Meanwhile something of that lane may have been put under way: what memory says of it is not yet in the log.
       if (this.#settled(question.node))
         out.push({ do: "reply", token: question.token, reply: this.#laneReply(question) });
@@ -276,7 +293,7 @@ export class SequencerMachine {
         .filter((portion) => portion.whole)
         .map((portion) => portion.waiting.token),
       ...this.#questions.map((question) => question.token),
-      ...(this.#fencing ?? []).map((question) => question.token),
+      ...(this.#fencing?.questions ?? []).map((question) => question.token),
     ];
     this.#writing = undefined;
     this.#questions = [];
@@ -311,9 +328,33 @@ export class SequencerMachine {
     return state.position;
   }
 
+  #fenceSubject(): string {
+    return fenceSubject(formatReign(this.#reign as Reign));
+  }
+
   #expectation(): WriteExpectation {
-    const state = this.#state as LogState;
-    return { lastSeq: state.lastSeq, newest: { subject: REIGN_RECORD, seq: state.reignSeq } };
+    const { lastSeq, fence } = this.#state as LogState;
+    return fence ? { lastSeq, newest: fence } : { lastSeq };
+  }
+
+  #write(
+    messages: readonly OutgoingMessage[],
+    expect: WriteExpectation,
+    planned: Pick<Writing, "portions" | "logged" | "refused"> = { portions: [], logged: [], refused: [] },
+  ): SequencerOutput {
+    const token = this.#nextToken++;
+    this.#writing = { token, count: messages.length, ...planned };
+    return { do: "write", token, messages, expect };
+  }
+
+  /** The record is in the log; its fence is opened by itself, so that a prefix never has two that are open. */
+  #openFence(): SequencerOutput[] {
+    this.#phase = "opening";
+    const subject = this.#fenceSubject();
+    const { lastSeq } = this.#state as LogState;
+    const open = { reign: this.#reign as Reign, open: true };
+    const messages = [fenceEntry(subject, open, this.#nextPosition())];
+    return [this.#write(messages, { lastSeq, newest: { subject, seq: 0 } })];
   }
 
   #ask(question: Question): SequencerOutput[] {
@@ -327,9 +368,10 @@ export class SequencerMachine {
     const ready = this.#questions.filter((question) => this.#settled(question.node));
     if (ready.length === 0) return [];
     this.#questions = this.#questions.filter((question) => !ready.includes(question));
-    this.#fencing = ready;
+    const token = this.#nextToken++;
+    this.#fencing = { token, questions: ready };
     this.#fencedFrom = (this.#state as LogState).lastSeq;
-    return [{ do: "fence" }];
+    return [{ do: "fence", token, subject: this.#fenceSubject() }];
   }
 
   #settled(node: string): boolean {
@@ -341,7 +383,7 @@ export class SequencerMachine {
 
   #laneReply(question: Question): IngestReply {
     const lane = laneOf(this.#state as LogState, question.node);
-    const { incarnation, mark } = lane;
+    const { incarnation, mark, top } = lane;
     const reign = this.#reign as Reign;
     const confirmed = this.#confirmed(lane);
     if (question.kind === "expected") return { kind: "expected", reign, incarnation, mark, confirmed };
@@ -351,8 +393,9 @@ export class SequencerMachine {
       reign,
       incarnation,
       mark,
+      top,
       confirmed,
-      refused: lane.refused,
+      refused: [...lane.refused],
     };
   }
 
@@ -365,9 +408,10 @@ export class SequencerMachine {
     const lane = laneOf(this.#state as LogState, portion.node);
     const reign = this.#reign as Reign;
     if (portion.waiting.kind === "incarnate") {
-      const { incarnation, mark } = lane;
+      const { incarnation, mark, top } = lane;
       const confirmed = this.#confirmed(lane);
-      return { kind: "lane", version: PROTOCOL_VERSION, reign, incarnation, mark, confirmed, refused: [] };
+      const version = PROTOCOL_VERSION;
+      return { kind: "lane", version, reign, incarnation, mark, top, confirmed, refused: [] };
     }
     const { events } = portion.waiting;
     const first = events[0]?.seq ?? 0;
@@ -393,8 +437,7 @@ export class SequencerMachine {
       messages.push(controlEntry("marks", marksOf(state), this.#nextPosition()));
       state.sinceMarks = 0;
     }
-    this.#writing = { portions, count: messages.length, logged, refused };
-    return [{ do: "write", messages, expect }];
+    return [this.#write(messages, expect, { portions, logged, refused })];
   }
 
   #plan(
@@ -410,7 +453,8 @@ export class SequencerMachine {
       const incarnation = waiting.predecessor + 1;
       const { predecessor, common } = waiting;
       messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, this.#nextPosition()));
-      state.lanes.set(node, { incarnation, mark: common, refused: [] });
+      const { top } = laneOf(state, node);
+      state.lanes.set(node, { incarnation, mark: common, top, refused: [] });
       return;
     }
     const { incarnation } = waiting;
@@ -438,6 +482,8 @@ export class SequencerMachine {
       refused.push({ node, refusal: { seq, reason } });
     }
     const last = waiting.events[portion.to - 1];
-    if (last) lane.mark = { seq: last.seq, print: printOf(last) };
+    if (!last) return;
+    lane.mark = { seq: last.seq, print: printOf(last) };
+    lane.top = Math.max(lane.top, last.seq);
   }
 }

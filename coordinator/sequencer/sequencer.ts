@@ -10,7 +10,7 @@ import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
 import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { formatReign, type Reign } from "../../shared/protocol/reign.ts";
-import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
+import { SUBJECT } from "../../shared/protocol/subjects.ts";
 import { type LogState, LogUnreadable } from "./log-state.ts";
 import { readLog, readPrints } from "./read-log.ts";
 import { type Logged, SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
@@ -25,7 +25,10 @@ export interface SequencerInit {
   /** Called with the log as read, before the reign begins: counters are taken from it. */
   readonly onRead: (state: LogState) => void;
   readonly onLeading: (reign: Reign) => void;
-  readonly onLogged: (events: readonly Logged[], refused: readonly string[], batchBytes: number) => void;
+  readonly onLogged: (logged: {
+    readonly events: readonly Logged[];
+    readonly refused: readonly string[];
+  }) => void;
   /** The log can't be continued: a person must look. */
   readonly onUnreadable: (reason: string) => void;
 }
@@ -149,25 +152,24 @@ export class Sequencer {
         this.#reply(output.token, output.reply);
         return;
       case "write":
-        this.#lastBatchBytes = output.messages.reduce((sum, message) => sum + message.body.byteLength, 0);
         void writeGuarded(this.#init.nc, output.messages, output.expect).then((result) => {
           if (result.kind !== "stored") this.#init.log.warn({ result }, "a batch was not stored as expected");
-          this.#run(this.#machine.written(result));
+          this.#run(this.#machine.written(output.token, result));
         });
         return;
       case "fence":
-        void this.#fence();
+        void this.#fence(output.token, output.subject);
         return;
       case "prints": {
         const { node, token, request } = output;
-        void readPrints(this.#init.nc, this.#init.inboxPrefix, node, request.seqs).then(
-          (prints) => this.#replyPrints(token, prints),
+        void readPrints(this.#init.nc, this.#init.inboxPrefix, node, request.marks).then(
+          (known) => this.#replyPrints(token, known),
           (error: unknown) => this.#init.log.warn({ node, err: error }, "prints could not be read"),
         );
         return;
       }
       case "logged":
-        this.#init.onLogged(output.events, output.refused, this.#lastBatchBytes);
+        this.#init.onLogged(output);
         this.#armQuietTimer();
         return;
       case "leading":
@@ -179,31 +181,29 @@ export class Sequencer {
     }
   }
 
-  #lastBatchBytes = 0;
-
   #reply(token: number, reply: IngestReply): void {
     const message = this.#waiting.get(token);
     this.#waiting.delete(token);
     if (message && !this.#init.nc.isClosed()) message.respond(JSON.stringify(reply));
   }
 
-  #replyPrints(token: number, prints: (string | null)[]): void {
+  #replyPrints(token: number, known: boolean[]): void {
     const reign = this.#machine.reign;
-    if (reign) this.#reply(token, { kind: "prints", reign, prints });
+    if (reign) this.#reply(token, { kind: "prints", reign, known });
     else this.#reply(token, { kind: "rejected", reign: null, retry: true, reason: "no longer leads" });
   }
 
-  async #fence(): Promise<void> {
+  async #fence(token: number, subject: string): Promise<void> {
     const { nc } = this.#init;
     try {
-      const [reign, stream] = await Promise.all([
-        getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("reign") }),
+      const [fence, stream] = await Promise.all([
+        getMessage(nc, STREAM.events, { last_by_subj: subject }),
         streamState(nc, STREAM.events),
       ]);
-      this.#run(this.#machine.fenced({ reignSeq: reign?.seq ?? 0, lastSeq: stream.last_seq }));
+      this.#run(this.#machine.fenced(token, { fenceSeq: fence?.seq ?? 0, lastSeq: stream.last_seq }));
     } catch (error) {
       this.#init.log.warn({ err: error }, "the log could not be read");
-      this.#run(this.#machine.fenced(undefined));
+      this.#run(this.#machine.fenced(token, undefined));
     }
   }
 

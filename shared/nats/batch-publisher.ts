@@ -12,7 +12,7 @@ export interface OutgoingMessage {
 /** What must hold when the server commits; it judges then, so a writer that was overtaken can't write. */
 export interface WriteExpectation {
   /** The stream's last sequence. */
-  readonly lastSeq: number;
+  readonly lastSeq?: number;
   /** The newest message of that (stored) subject has that sequence. */
   readonly newest?: { readonly subject: string; readonly seq: number };
 }
@@ -56,14 +56,15 @@ export async function writeGuarded(
     : writeBatch(nc, messages, expect, timeoutMs);
 }
 
-function expectationLines(expect: WriteExpectation, lastSeq: number): string {
-  const lines = headerLine("Nats-Expected-Last-Sequence", lastSeq);
-  if (!expect.newest) return lines;
-  return (
-    lines +
-    headerLine("Nats-Expected-Last-Subject-Sequence", expect.newest.seq) +
-    headerLine("Nats-Expected-Last-Subject-Sequence-Subject", expect.newest.subject)
-  );
+function expectationLines(expect: WriteExpectation, ahead = 0): string {
+  let lines = "";
+  if (expect.lastSeq !== undefined)
+    lines += headerLine("Nats-Expected-Last-Sequence", expect.lastSeq + ahead);
+  if (expect.newest) {
+    lines += headerLine("Nats-Expected-Last-Subject-Sequence", expect.newest.seq);
+    lines += headerLine("Nats-Expected-Last-Subject-Sequence-Subject", expect.newest.subject);
+  }
+  return lines;
 }
 
 async function writeChained(
@@ -75,7 +76,7 @@ async function writeChained(
   // Each expects the one before, so one that fails fails all after it: what is stored is a prefix.
   const answers = await Promise.all(
     messages.map((message, i) =>
-      request(nc, message, expectationLines(expect, expect.lastSeq + i) + message.headerText, timeoutMs),
+      request(nc, message, expectationLines(expect, i) + message.headerText, timeoutMs),
     ),
   );
   const results = answers.map((answer) => readAnswer(answer));
@@ -98,12 +99,7 @@ async function writeBatch(
     const message = messages[i] as OutgoingMessage;
     const lines = id + headerLine("Nats-Batch-Sequence", i + 1);
     if (i === 0) {
-      opened = request(
-        nc,
-        message,
-        lines + expectationLines(expect, expect.lastSeq) + message.headerText,
-        timeoutMs,
-      );
+      opened = request(nc, message, lines + expectationLines(expect) + message.headerText, timeoutMs);
     } else {
       nc.publish(message.subject, message.body, { headers: new EncodedHeaders(lines + message.headerText) });
     }

@@ -1,0 +1,288 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { OwnNode } from "../agent/own-node.ts";
+import { type Config, configNotes } from "../shared/config/index.ts";
+import type { Daemon } from "../shared/daemon/daemon-command.ts";
+import { connectNats } from "../shared/nats/connect.ts";
+import { ConnectionWatch } from "../shared/nats/connection-watch.ts";
+import { ensureStreams } from "../shared/nats/ensure-stream.ts";
+import { LinkWatch } from "../shared/nats/link-watch.ts";
+import { wantedStreams } from "../shared/nats/streams.ts";
+import { Conditions } from "../shared/observe/conditions.ts";
+import { HttpServer } from "../shared/observe/http-server.ts";
+import { createLog, type Log } from "../shared/observe/log.ts";
+import { Metrics } from "../shared/observe/metrics.ts";
+import { heartbeat } from "../shared/protocol/messages.ts";
+import { formatReign } from "../shared/protocol/reign.ts";
+import { inboxPrefix, SUBJECT } from "../shared/protocol/subjects.ts";
+import { EventTotals } from "./fleet/event-totals.ts";
+import { Fleet } from "./fleet/fleet.ts";
+import { IngestTimes } from "./fleet/ingest-times.ts";
+import { type ReplicationView, replicationView } from "./fleet/replication-view.ts";
+import { addApi } from "./http/api.ts";
+import { Leadership } from "./leadership/leadership.ts";
+import { LogRetention } from "./retention/log-retention.ts";
+import { Sequencer } from "./sequencer/sequencer.ts";
+
+/** What waits is written and the marks with it, so that the next start reads nothing; a slow disk gets so long. */
+const DRAIN_TIMEOUT_MS = 3000;
+
+/** A hub's daemon: puts the events of all origins in order, knows the nodes, ships the hub's own outbox. */
+export class Coordinator implements Daemon {
+  #config: Config;
+  readonly #log: Log;
+  readonly #conditions = new Conditions();
+  readonly #metrics: Metrics;
+  readonly #http: HttpServer;
+  readonly #fleet: Fleet;
+  readonly #times = new IngestTimes();
+  readonly #totals = new EventTotals();
+  #nc: NatsConnection | undefined;
+  #sys: NatsConnection | undefined;
+  #links: LinkWatch | undefined;
+  #own: OwnNode | undefined;
+  #sequencer: Sequencer | undefined;
+  #leadership: Leadership | undefined;
+  #retention: LogRetention | undefined;
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.#log = createLog({ name: "cim-coordinator", level: config.logLevel, node: config.node });
+    this.#metrics = new Metrics({ by: ["coordinator", "agent"], conditions: this.#conditions });
+    this.#fleet = new Fleet(config, Date.now());
+    this.#http = new HttpServer({
+      listen: config.http,
+      log: this.#log,
+      conditions: this.#conditions,
+      metrics: this.#metrics,
+      tokenFile: config.httpTokenFile,
+    });
+  }
+
+  async start(): Promise<this> {
+    const config = this.#config;
+    this.#conditions.raise("starting");
+    this.#conditions.raise("coordinator-not-leading");
+    this.#conditions.subscribe(({ kind, condition }) => {
+      this.#log.info({ condition: condition.code, change: kind, text: condition.text }, "condition");
+    });
+    for (const note of configNotes(config)) this.#log.warn({ note }, "configuration");
+    this.#serve();
+    await this.#http.start();
+    const nc = await this.#connect("agent", config.nats.agentSeedFile);
+    this.#nc = nc;
+    await ensureStreams(nc, wantedStreams(config));
+    this.#sequencer = this.#newSequencer(nc);
+    this.#retention = new LogRetention({
+      nc,
+      retentionMs: LogRetention.ofDays(config.log.retentionDays),
+      log: this.#log,
+    });
+    this.#leadership = this.#newLeadership(nc);
+    await this.#leadership.start();
+    this.#own = new OwnNode({
+      nc,
+      config,
+      conditions: this.#conditions,
+      metrics: this.#metrics,
+      log: this.#log,
+    });
+    this.#own.start();
+    nc.subscribe(SUBJECT.heartbeats, {
+      callback: (error, message) => {
+        if (!error) this.#onHeartbeat(message.subject, message.data);
+      },
+    });
+    new ConnectionWatch(nc).onChange((connected) => void this.#onServer(connected));
+    this.#sys = await this.#connect("sys", config.nats.sysSeedFile);
+    this.#links = await new LinkWatch({
+      nc: this.#sys,
+      log: this.#log,
+      onChange: (change) => this.#fleet.onLink(change, Date.now()),
+    }).start();
+    this.#conditions.clear("starting");
+    this.#log.info({ node: config.node }, "ready");
+    return this;
+  }
+
+  async reload(config: Config): Promise<void> {
+    this.#config = {
+      ...this.#config,
+      logLevel: config.logLevel,
+      leaves: config.leaves,
+      outbox: config.outbox,
+      log: config.log,
+    };
+    this.#log.level = config.logLevel;
+    this.#fleet.configure(this.#config);
+    if (this.#nc) await ensureStreams(this.#nc, wantedStreams(this.#config));
+    this.#log.info({ leaves: config.leaves.length }, "reloaded: leaves, log level, outbox, log");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#links?.[Symbol.asyncDispose]();
+    await this.#own?.[Symbol.asyncDispose]();
+    await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
+    await this.#leadership?.[Symbol.asyncDispose]();
+    this.#retention?.stop();
+    await this.#http[Symbol.asyncDispose]();
+    await this.#sys?.close();
+    await this.#nc?.close();
+    this.#log.info("ended");
+  }
+
+  #connect(user: "agent" | "sys", seedFile: string): Promise<NatsConnection> {
+    const { node, nats } = this.#config;
+    return connectNats({
+      url: nats.url,
+      seedFile,
+      name: `cim-coordinator ${node} ${user}`,
+      ...(user === "agent" && { inboxPrefix: inboxPrefix(node) }),
+      log: this.#log,
+    });
+  }
+
+  #newSequencer(nc: NatsConnection): Sequencer {
+    const { node, nats } = this.#config;
+    return new Sequencer({
+      nc,
+      inboxPrefix: inboxPrefix(node),
+      instance: this.#instance(),
+      maxMessageBytes: nats.maxPayload,
+      log: this.#log.child({ part: "sequencer" }),
+      onRead: (state) => {
+        this.#totals.restore(state);
+        this.#times.note(state.position?.index ?? 0, Date.now());
+      },
+      onLeading: (reign) => {
+        this.#conditions.clear("coordinator-not-leading");
+        this.#conditions.clear("log-unreadable");
+        this.#metrics.set("cim_epoch", {}, reign.epoch);
+      },
+      onLogged: ({ events, refused }) => {
+        const nowMs = Date.now();
+        this.#metrics.add("cim_log_batches_total", {});
+        this.#totals.count(events, refused);
+        for (const { appendedUs } of events) {
+          this.#metrics.observe("cim_event_processing_duration_seconds", (nowMs - appendedUs / 1000) / 1000);
+        }
+        this.#times.note(this.#sequencer?.state?.position?.index ?? 0, nowMs);
+      },
+      onUnreadable: (reason) => this.#conditions.raise("log-unreadable", reason),
+    });
+  }
+
+  #newLeadership(nc: NatsConnection): Leadership {
+    return new Leadership({
+      nc,
+      holder: this.#instance(),
+      log: this.#log.child({ part: "leadership" }),
+      onLead: () => {
+        this.#sequencer?.lead();
+        this.#retention?.start();
+      },
+      onStop: () => {
+        this.#sequencer?.stop();
+        this.#retention?.stop();
+        this.#conditions.raise("coordinator-not-leading", { leader: this.#leadership?.holder ?? "another" });
+      },
+    });
+  }
+
+  /** The same after a restart, another than that of any other coordinator of this hub. */
+  #instance(): string {
+    const { node, http, dataDir } = this.#config;
+    return `${node}@${http ?? dataDir}`;
+  }
+
+  #serve(): void {
+    addApi(this.#http, {
+      node: this.#config.node,
+      leader: () => {
+        const reign = this.#sequencer?.reign;
+        return {
+          leads: reign !== undefined,
+          holder: this.#leadership?.holder ?? null,
+          reign: reign ? formatReign(reign) : null,
+        };
+      },
+      nodes: () => this.#fleet.list(Date.now()),
+      replication: () => this.#replication(),
+      conditions: this.#conditions,
+    });
+    const hub = this.#config.node;
+    this.#metrics.readFrom("cim_events_processed_total", () => this.#totals.events());
+    this.#metrics.readFrom("cim_refused_total", () => this.#totals.refusals());
+    this.#metrics.readFrom("cim_link_up", () =>
+      this.#nodes().map((node) => [{ node: node.name }, node.link.up ? 1 : 0] as const),
+    );
+    this.#metrics.readFrom("cim_node_health", () =>
+      this.#nodes().flatMap(({ name, health }) =>
+        (["up", "unreachable", "down"] as const).map(
+          (state) => [{ node: name, state }, health.state === state ? 1 : 0] as const,
+        ),
+      ),
+    );
+    this.#metrics.readFrom("cim_replication_lag_events", () => {
+      const { origins, copies } = this.#replication();
+      return [
+        ...origins.map(({ node, lagEvents }) => [{ origin: node, node: hub }, lagEvents ?? 0] as const),
+        ...copies.map(({ node, lagEvents }) => [{ origin: "log", node }, lagEvents] as const),
+      ];
+    });
+    this.#metrics.readFrom("cim_replication_lag_seconds", () => {
+      const { origins, copies } = this.#replication();
+      return [
+        ...origins.map(({ node, lagSeconds }) => [{ origin: node, node: hub }, lagSeconds ?? 0] as const),
+        ...copies.map(({ node, lagSeconds }) => [{ origin: "log", node }, lagSeconds] as const),
+      ];
+    });
+  }
+
+  #nodes() {
+    return this.#fleet.list(Date.now());
+  }
+
+  #replication(): ReplicationView {
+    return replicationView({
+      state: this.#sequencer?.state,
+      nodes: this.#nodes(),
+      times: this.#times,
+      nowMs: Date.now(),
+    });
+  }
+
+  #onHeartbeat(subject: string, data: Uint8Array): void {
+    let parsed: ReturnType<typeof heartbeat.safeParse>;
+    try {
+      parsed = heartbeat.safeParse(JSON.parse(Buffer.from(data).toString("utf8")));
+    } catch {
+      return;
+    }
+    // A leaf may publish under its own name only; what the body claims must agree with that.
+    if (!parsed.success || subject.split(".")[2] !== parsed.data.node) return;
+    const { duplicate } = this.#fleet.onHeartbeat(parsed.data, Date.now());
+    this.#conditions.set(duplicate, "duplicate-name", { node: parsed.data.node }, parsed.data.node);
+  }
+
+  async #onServer(connected: boolean): Promise<void> {
+    if (!connected) {
+      this.#conditions.raise("server-down");
+      this.#own?.uplink.linkDown();
+      return;
+    }
+    const nc = this.#nc;
+    if (!nc) return;
+    try {
+      // The store may be another one than before.
+      await ensureStreams(nc, wantedStreams(this.#config));
+    } catch (error) {
+      this.#log.error({ err: error }, "the streams can't be used");
+      this.#conditions.raise("store-error", error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#conditions.clear("server-down");
+    this.#conditions.clear("store-error");
+    await this.#leadership?.turn();
+    this.#own?.uplink.linkUp();
+  }
+}

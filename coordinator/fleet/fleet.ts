@@ -1,0 +1,173 @@
+import type { Config } from "../../shared/config/index.ts";
+import type { LinkChange } from "../../shared/nats/link-table.ts";
+import type { Heartbeat } from "../../shared/protocol/messages.ts";
+import { type Health, type HealthState, judgeHealth } from "./node-health.ts";
+
+/** A node as the coordinator knows it. */
+export interface FleetNode {
+  readonly name: string;
+  readonly role: "hub" | "leaf";
+  readonly region: string;
+  readonly capabilities: readonly string[];
+  readonly health: Health & { readonly since: string };
+  /** Who says that it exists. */
+  readonly sources: readonly string[];
+  readonly link: { readonly up: boolean; readonly since: string | null; readonly rttMs: number | null };
+  readonly firstSeen: string | null;
+  readonly lastSeen: string | null;
+  readonly heartbeat: Heartbeat | null;
+  /** Since that heartbeat came, ms by the coordinator's own clock. */
+  readonly silentForMs: number | null;
+}
+
+interface Known {
+  readonly name: string;
+  role: "hub" | "leaf";
+  region: string;
+  capabilities: readonly string[];
+  configured: boolean;
+  linked: boolean;
+  linkSinceMs: number | undefined;
+  rttMs: number | null;
+  heartbeat: Heartbeat | undefined;
+  heardAtMs: number | undefined;
+  firstSeenMs: number | undefined;
+  lastSeenMs: number | undefined;
+  state: HealthState | undefined;
+  stateSinceMs: number;
+  /** Another run's heartbeat came while this one still spoke. */
+  secondRunAtMs: number | undefined;
+}
+
+/** Two runs of one name within so many heartbeats are two agents, not a restart. */
+const DUPLICATE_WINDOW_INTERVALS = 8;
+
+/** Which nodes there are and how they are: from configuration, links and heartbeats. Times are passed in, ms. */
+export class Fleet {
+  readonly #nodes = new Map<string, Known>();
+  readonly #startedMs: number;
+
+  constructor(config: Config, nowMs: number) {
+    this.#startedMs = nowMs;
+    this.configure(config);
+  }
+
+  /** Takes the configured nodes over; those no longer configured stay while they are linked or speak. */
+  configure(config: Config): void {
+    for (const node of this.#nodes.values()) node.configured = false;
+    const hub = this.#known(config.node);
+    Object.assign(hub, {
+      role: "hub",
+      region: config.region,
+      capabilities: config.capabilities,
+      configured: true,
+    });
+    hub.linked = true;
+    for (const leaf of config.leaves) {
+      const node = this.#known(leaf.name);
+      Object.assign(node, { region: leaf.region, capabilities: leaf.capabilities, configured: true });
+    }
+  }
+
+  onLink(change: LinkChange, nowMs: number): void {
+    const node = this.#known(change.link.name);
+    node.linked = change.kind === "up";
+    node.linkSinceMs = nowMs;
+    node.rttMs = change.link.rttMs;
+    node.firstSeenMs ??= nowMs;
+  }
+
+  /** Round trips as last listed. */
+  onRoundTrip(name: string, rttMs: number | null): void {
+    this.#known(name).rttMs = rttMs;
+  }
+
+  /** True when two agents seem to run under one name. */
+  onHeartbeat(heartbeat: Heartbeat, nowMs: number): { readonly duplicate: boolean } {
+    const node = this.#known(heartbeat.node);
+    const before = node.heartbeat;
+    if (before && before.run !== heartbeat.run && heartbeat.startedMs < before.startedMs) {
+      // The older of two is still alive: the newer one did not replace it.
+      node.secondRunAtMs = nowMs;
+    } else {
+      node.heartbeat = heartbeat;
+    }
+    node.heardAtMs = nowMs;
+    node.firstSeenMs ??= nowMs;
+    node.lastSeenMs = nowMs;
+    node.region = heartbeat.region ?? node.region;
+    node.capabilities = heartbeat.capabilities;
+    const windowMs = heartbeat.intervalMs * DUPLICATE_WINDOW_INTERVALS;
+    return { duplicate: node.secondRunAtMs !== undefined && nowMs - node.secondRunAtMs < windowMs };
+  }
+
+  list(nowMs: number): FleetNode[] {
+    return [...this.#nodes.values()]
+      .filter((node) => node.configured || node.linked || node.heartbeat)
+      .map((node) => this.#view(node, nowMs))
+      .sort((a, b) => Number(b.role === "hub") - Number(a.role === "hub") || a.name.localeCompare(b.name));
+  }
+
+  get(name: string, nowMs: number): FleetNode | undefined {
+    return this.list(nowMs).find((node) => node.name === name);
+  }
+
+  #known(name: string): Known {
+    let node = this.#nodes.get(name);
+    if (!node) {
+      node = {
+        name,
+        role: "leaf",
+        region: "default",
+        capabilities: [],
+        configured: false,
+        linked: false,
+        linkSinceMs: undefined,
+        rttMs: null,
+        heartbeat: undefined,
+        heardAtMs: undefined,
+        firstSeenMs: undefined,
+        lastSeenMs: undefined,
+        state: undefined,
+        stateSinceMs: this.#startedMs,
+        secondRunAtMs: undefined,
+      };
+      this.#nodes.set(name, node);
+    }
+    return node;
+  }
+
+  #view(node: Known, nowMs: number): FleetNode {
+    const intervalMs = node.heartbeat?.intervalMs ?? 1000;
+    // Just started: a silence that began before is not yet known to be one.
+    const silentForMs = node.heardAtMs === undefined ? undefined : nowMs - node.heardAtMs;
+    const young = node.heardAtMs === undefined && nowMs - this.#startedMs < intervalMs * 4;
+    const judged = judgeHealth({ linked: node.linked && !young, silentForMs, intervalMs });
+    if (judged.state !== node.state) {
+      node.state = judged.state;
+      node.stateSinceMs = nowMs;
+    }
+    const sources = [
+      node.configured && "configuration",
+      node.linked && node.role === "leaf" && "link",
+      node.heartbeat && "heartbeat",
+    ];
+    return {
+      name: node.name,
+      role: node.role,
+      region: node.region,
+      capabilities: node.capabilities,
+      health: { ...judged, since: iso(node.stateSinceMs) as string },
+      sources: sources.filter((source) => typeof source === "string"),
+      link: { up: node.linked, since: iso(node.linkSinceMs), rttMs: node.rttMs },
+      firstSeen: iso(node.firstSeenMs),
+      lastSeen: iso(node.lastSeenMs),
+      heartbeat: node.heartbeat ?? null,
+      silentForMs: silentForMs ?? null,
+    };
+  }
+}
+
+function iso(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,91 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { getMessage } from "../../shared/nats/get-message.ts";
+import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
+
+/** Reads the store time of the first message at or after a sequence, µs; undefined: there is none. */
+export type StoredAt = (seq: number) => Promise<number | undefined>;
+
+/** The first sequence in [first, last] stored at or after a time; `last + 1` when all are older. Times grow with sequences. */
+export async function firstStoredSince(
+  storedAt: StoredAt,
+  first: number,
+  last: number,
+  sinceUs: number,
+): Promise<number> {
+  let low = first;
+  let high = last + 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const timeUs = await storedAt(middle);
+    if (timeUs === undefined || timeUs >= sinceUs) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+export interface LogRetentionInit {
+  readonly nc: NatsConnection;
+  readonly retentionMs: number;
+  readonly log: Log;
+}
+
+const DAY_MS = 86_400_000;
+const EVERY_MS = 3_600_000;
+
+/**
+ * The guide's retention. The log has no max_age, which would delete behind nobody's back: it is purged only behind a
+ * record in the log itself that holds all marks, and that record stays.
+ */
+export class LogRetention {
+  readonly #init: LogRetentionInit;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(init: LogRetentionInit) {
+    this.#init = init;
+  }
+
+  static ofDays(days: number): number {
+    return days * DAY_MS;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.purge(Date.now()), EVERY_MS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Purges what is older than the retention. Gives how many messages went. */
+  async purge(nowMs: number): Promise<number> {
+    const { nc, retentionMs, log } = this.#init;
+    try {
+      const state = await streamState(nc, STREAM.events);
+      if (state.messages === 0) return 0;
+      const marks = await getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("marks") });
+      if (!marks) return 0;
+      const storedAt: StoredAt = async (seq) =>
+        (await getMessage(nc, STREAM.events, { seq, next_by_subj: SUBJECT.allEvents }))?.timeUs;
+      const since = await firstStoredSince(
+        storedAt,
+        state.first_seq,
+        state.last_seq,
+        (nowMs - retentionMs) * 1000,
+      );
+      const keepFrom = Math.min(since, marks.seq);
+      if (keepFrom <= state.first_seq) return 0;
+      const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.events}`, {
+        seq: keepFrom,
+      });
+      if (purged > 0) log.info({ purged }, "purged the log behind its marks");
+      return purged;
+    } catch (error) {
+      log.warn({ err: error }, "the log could not be purged, tries again");
+      return 0;
+    }
+  }
+}
