@@ -1,5 +1,7 @@
 /** How long a node's server waits on its link before it calls it dead. Durations as nats-server writes them. */
 export interface LinkPatience {
+  /** How often a leaf looks for a hub it has lost. Below this nothing is gained: a server needs as long to start. */
+  readonly relinkInterval: string;
   readonly pingInterval: string;
   /** Pings without an answer after which the link is closed; silence is noticed after about one interval more. */
   readonly pingMax: number;
@@ -13,9 +15,24 @@ export interface LinkPatience {
  * needs more than its round trip, and more than the time in which what is queued before a ping drains.
  */
 export const LINK_PATIENCE: Readonly<Record<"lan" | "wan" | "satellite", LinkPatience>> = {
-  lan: { pingInterval: "1s", pingMax: 2, dialTimeout: "1s", firstInfoTimeout: "1s", authTimeout: "3s" },
-  wan: { pingInterval: "2s", pingMax: 3, dialTimeout: "2s", firstInfoTimeout: "3s", authTimeout: "5s" },
+  lan: {
+    relinkInterval: "200ms",
+    pingInterval: "1s",
+    pingMax: 2,
+    dialTimeout: "1s",
+    firstInfoTimeout: "1s",
+    authTimeout: "3s",
+  },
+  wan: {
+    relinkInterval: "500ms",
+    pingInterval: "2s",
+    pingMax: 3,
+    dialTimeout: "2s",
+    firstInfoTimeout: "3s",
+    authTimeout: "5s",
+  },
   satellite: {
+    relinkInterval: "2s",
     pingInterval: "5s",
     pingMax: 3,
     dialTimeout: "5s",

@@ -16,6 +16,9 @@ export type LinkChange =
   | { readonly kind: "up"; readonly link: Link; readonly atMs: number }
   | { readonly kind: "down"; readonly link: Link; readonly atMs: number; readonly reason: string };
 
+/** Why a link is down when another of its name came while it still seemed up. */
+export const REPLACED = "replaced by a new connection";
+
 /** More than a fleet can close between a question and its answer. */
 const REMEMBERED_CLOSED = 10_000;
 
@@ -50,9 +53,7 @@ export class LinkTable {
       return [];
     }
     // One that is still here under this name is dead and not yet noticed; who reads over it must hear of it.
-    const changes = sameName.flatMap((other) =>
-      this.disconnected(other.cid, atMs, "replaced by a new connection"),
-    );
+    const changes = sameName.flatMap((other) => this.disconnected(other.cid, atMs, REPLACED));
     this.#up.set(link.cid, link);
     return [...changes, { kind: "up", link, atMs }];
   }

@@ -46,8 +46,8 @@ export const ACCOUNT = { cim: "CIM", sys: "SYS" } as const;
 export const APP_PUBLIC_KEY = "UALERKY4XWUBKMKCCLLLTJHMNGX7DJX6UUQUUD5W24QQSERH3VQEN743";
 
 const SERVER_MIB = 1024 * 1024;
-/** A leaf looks for its hub this often. Below it nothing is gained: a server needs longer to start. */
-const RELINK_INTERVAL = "200ms";
+/** Of so many tries to reach a hub that is away, one is logged; each one would fill a disk in weeks. */
+const TRIES_PER_REPORT = 1_000;
 /** Readers and leaves of one log have a consumer each; the default of 1,000 per stream would end a large fleet. */
 const MAX_CONSUMERS = 100_000;
 
@@ -66,6 +66,8 @@ export function renderServerConfig(input: ServerConfigInput, keys: ServerPublicK
     ping_interval: patience.pingInterval,
     ping_max: patience.pingMax,
     write_deadline: "10s",
+    connect_error_reports: TRIES_PER_REPORT,
+    reconnect_error_reports: TRIES_PER_REPORT,
     jetstream: {
       domain: node,
       store_dir: nats.storeDir,
@@ -135,7 +137,7 @@ function dialingHubs({ nats, heartbeat }: ServerConfigInput): ConfigBlock | unde
   // Each node's outbox binds its events and each copy its log subjects: let through, one publish is stored twice.
   const localSubjects = [SUBJECT.allEvents, SUBJECT.allLog];
   return {
-    reconnect: RELINK_INTERVAL,
+    reconnect: patience.relinkInterval,
     remotes: [
       {
         comment: "the hub, as the user of this node's link",

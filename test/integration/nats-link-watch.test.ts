@@ -1,9 +1,15 @@
+import { copyFile, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { ContestedNames } from "../../shared/nats/contested-names.ts";
 import type { LinkChange } from "../../shared/nats/link-table.ts";
 import { LinkWatch } from "../../shared/nats/link-watch.ts";
+import { LINK_REMOTE_FILE } from "../../shared/nats/server-config.ts";
 import { kickConnection } from "../../shared/nats/server-control.ts";
 import { eventually } from "../support/eventually.ts";
 import { type NatsFleet, startNatsFleet } from "../support/nats-fleet.ts";
+import { startNatsServer } from "../support/nats-server.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 let fleet: NatsFleet;
 const watches: LinkWatch[] = [];
@@ -112,6 +118,25 @@ test("round trips come with the list", async () => {
     const rttMs = hub.watch.link("leaf1")?.rttMs;
     return typeof rttMs === "number" && rttMs > 0 && rttMs < 10_000;
   });
+});
+
+test("two nodes of one name are found out by how they throw each other out", async () => {
+  const contested = new ContestedNames();
+  const nc = await fleet.connect("hub", "sys");
+  const onChange = (change: LinkChange) => contested.observe(change);
+  const watch = await new LinkWatch({ nc, onChange }).start();
+  watches.push(watch);
+  await eventually(() => watch.links.length === 2);
+  expect(contested.names(Date.now())).toEqual([]);
+  const { dataDir } = fleet.config("leaf1");
+  await using dir = await tempDir();
+  await copyFile(join(dataDir, LINK_REMOTE_FILE), join(dir.path, LINK_REMOTE_FILE));
+  const config = (await readFile(fleet.server("leaf1").configFile, "utf8"))
+    .replace(/^(listen|http): .*\n/gm, "")
+    .replaceAll(dataDir, dir.path);
+  await using _twin = await startNatsServer({ config, dir: dir.path });
+  await eventually(() => contested.names(Date.now()).includes("leaf1"));
+  expect(contested.names(Date.now())).toEqual(["leaf1"]);
 });
 
 test("a listener that throws spoils nothing", async () => {

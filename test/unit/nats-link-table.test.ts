@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { ContestedNames } from "../../shared/nats/contested-names.ts";
 import { parseGoDurationMs } from "../../shared/nats/go-duration.ts";
-import { type Link, type LinkChange, LinkTable } from "../../shared/nats/link-table.ts";
+import { type Link, type LinkChange, LinkTable, REPLACED } from "../../shared/nats/link-table.ts";
 
 const link = (cid: number, name = `leaf${cid}`, over: Partial<Link> = {}): Link => ({
   name,
@@ -112,4 +113,22 @@ test.each([
   const read = parseGoDurationMs(text);
   if (ms === undefined) expect(read).toBeUndefined();
   else expect(read).toBeCloseTo(ms, 9);
+});
+
+test("a name is contested while its links replace each other, and no longer", () => {
+  const contested = new ContestedNames();
+  const replaced = (name: string, atMs: number) =>
+    contested.observe({ kind: "down", link: link(1, name), atMs, reason: REPLACED });
+  replaced("leaf1", 0);
+  replaced("leaf2", 100);
+  replaced("leaf1", 200);
+  expect(contested.names(200)).toEqual([]);
+  contested.observe({ kind: "down", link: link(1, "leaf1"), atMs: 300, reason: "Client Closed" });
+  contested.observe({ kind: "up", link: link(1, "leaf1"), atMs: 300 });
+  expect(contested.names(300)).toEqual([]);
+  replaced("leaf1", 400);
+  expect(contested.names(400)).toEqual(["leaf1"]);
+  expect(contested.names(20_000)).toEqual([]);
+  replaced("leaf1", 20_000);
+  expect(contested.names(20_000)).toEqual([]);
 });

@@ -86,6 +86,7 @@ test("patience with the link follows the network", () => {
       ?.slice(1);
   expect(pings("lan")).toEqual(["1s", "2"]);
   expect(pings("satellite")).toEqual(["5s", "3"]);
+  expect(renderServerConfig(leaf, keys)).toContain('reconnect: "200ms"');
 });
 
 test("the text: blocks, lists, comments, includes, escapes; undefined leaves a key out", () => {
