@@ -2,13 +2,15 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { JetStreamRefused, streamState } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import { laneRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedHeaders, headerValue } from "../../shared/protocol/headers.ts";
 import { eventId } from "../../shared/protocol/identity.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
-import { SUBJECT } from "../../shared/protocol/subjects.ts";
+import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { evenly } from "./evenly.ts";
+import { isOnPath, ownPath, type PathSegment, wantedPrints } from "./own-path.ts";
 import type { OutboxRange } from "./uplink-machine.ts";
 
 /** An event as its outbox stores it, ready to be shipped. */
@@ -56,16 +58,20 @@ export class OwnEvents {
   }
 
   /** The print of the own event at a sequence. */
-  async find(seq: number, incarnation: number): Promise<LaneMark | undefined> {
+  async find(seq: number, place: "outbox" | "copy"): Promise<LaneMark | undefined> {
+    if (place === "copy") return (await this.#copyMarks(seq - 1, seq))[0];
     const message = await getMessage(this.#nc, STREAM.outbox, { seq });
-    if (message) return { seq, print: printOf(shippedFromOutbox(this.#node, message)) };
-    for await (const event of this.inCopy(incarnation, seq - 1, seq + 1))
-      return { seq, print: printOf(event) };
-    return undefined;
+    return message && { seq, print: printOf(shippedFromOutbox(this.#node, message)) };
   }
 
-  /** Up to `count` of the outbox's events after one sequence and up to another, evenly spread, the last one included. */
+  /** Own events after one sequence and up to another, evenly spread, the last one included, about `count` of them. */
   async sample(after: number, upTo: number, count: number): Promise<LaneMark[]> {
+    const { first } = await this.range();
+    const trimmed = after + 1 < first ? await this.#copyMarks(after, Math.min(upTo, first - 1)) : [];
+    return [...evenly(trimmed, count), ...(await this.#outboxMarks(after, upTo, count))];
+  }
+
+  async #outboxMarks(after: number, upTo: number, count: number): Promise<LaneMark[]> {
     const last = await this.#lastUpTo(after, upTo);
     if (last === undefined) return [];
     const targets: number[] = [];
@@ -80,9 +86,73 @@ export class OwnEvents {
     return [...found.values()].sort((a, b) => a.seq - b.seq);
   }
 
-  /** Own events of an incarnation between two sequences, as the copy has them, in order. */
-  async *inCopy(incarnation: number, after: number, before: number): AsyncGenerator<ShippedEvent> {
+  /** Own events between two sequences that the outbox no longer has, as the copy has them, in order. */
+  async *inCopy(after: number, before: number): AsyncGenerator<ShippedEvent> {
     if (!this.#hasCopy || before <= after + 1) return;
+    const path = await this.#copyPath();
+    if (path.length === 0) return;
+    for await (const message of this.#copy()) {
+      const event = shippedFromLog(this.#node, message);
+      if (event && event.seq > after && event.seq < before && isOnPath(path, event.incarnation, event.seq))
+        yield event;
+    }
+  }
+
+  /** Whether the copy has the outbox's first event, hence all that ever was before it. */
+  async copyReachesOutbox(): Promise<boolean> {
+    return this.#hasCopy && (await this.#copyPath()).length > 0;
+  }
+
+  async #copyMarks(after: number, upTo: number): Promise<LaneMark[]> {
+    const path = await this.#copyPath();
+    const marks: LaneMark[] = [];
+    if (path.length === 0 || upTo <= after) return marks;
+    for await (const mark of this.#ownMarks()) {
+      const { seq, print } = mark;
+      if (seq > after && seq <= upTo && isOnPath(path, mark.incarnation, seq)) marks.push({ seq, print });
+    }
+    return marks;
+  }
+
+  /** The way in the copy to the outbox's first event. */
+  async #copyPath(): Promise<PathSegment[]> {
+    if (!this.#hasCopy) return [];
+    const starts = new Map<number, LaneMark>();
+    for await (const message of this.#copy({ filter: controlRecordSubject("lane") })) {
+      const record = laneRecord.parse(readJson(message));
+      if (record.node === this.#node) starts.set(record.incarnation, record.common);
+    }
+    const anchor = await this.#anchor();
+    if (!anchor) return [];
+    const wanted = wantedPrints(starts, anchor);
+    const owners = new Map<string, number>();
+    for await (const { print, incarnation } of this.#ownMarks())
+      if (wanted.has(print)) owners.set(print, incarnation);
+    return ownPath(starts, owners, anchor);
+  }
+
+  /** The outbox's first event; of an empty one, the newest that came back. */
+  async #anchor(): Promise<LaneMark | undefined> {
+    const first = await this.#firstFrom(1);
+    if (first) return { seq: first.seq, print: printOf(shippedFromOutbox(this.#node, first)) };
+    let newest: LaneMark | undefined;
+    for await (const { seq, print } of this.#ownMarks()) newest = { seq, print };
+    return newest;
+  }
+
+  /** Own events in the copy, taken and then refused, each in the log's order. */
+  async *#ownMarks(): AsyncGenerator<LaneMark & { incarnation: number }> {
+    for await (const message of this.#copy({ headersOnly: true })) {
+      const event = shippedFromLog(this.#node, message);
+      if (event) yield { seq: event.seq, print: printOf(event), incarnation: event.incarnation };
+    }
+    for await (const message of this.#copy({ filter: controlRecordSubject("refused") })) {
+      const record = refusedRecord.parse(readJson(message));
+      if (record.node === this.#node) yield record;
+    }
+  }
+
+  async *#copy(only: { filter?: string; headersOnly?: boolean } = {}): AsyncGenerator<StoredMessage> {
     const state = await streamState(this.#nc, STREAM.events).catch((error: unknown) => {
       if (error instanceof JetStreamRefused && error.code === 404) return undefined;
       throw error;
@@ -93,16 +163,18 @@ export class OwnEvents {
       inboxPrefix: this.#inboxPrefix,
       stream: STREAM.events,
       startSeq: state.first_seq,
-      filters: [SUBJECT.allEvents],
+      filters: [only.filter ?? SUBJECT.allEvents],
+      headersOnly: only.headersOnly ?? false,
       silenceMs: 5000,
     }).start();
-    for (let reached = 0; reached < state.last_seq; ) {
-      for (const message of await reader.next()) {
-        reached = message.seq;
-        const event = shippedFromLog(this.#node, message);
-        if (event?.incarnation === incarnation && event.seq > after && event.seq < before) yield event;
+    // Counted, as `pending` may fall to nothing while what was read waits here to be taken.
+    for (let left = reader.pending; left > 0; ) {
+      const messages = await reader.next();
+      left -= messages.length;
+      for (const message of messages) {
+        if (message.seq > state.last_seq) return;
+        yield message;
       }
-      if (reader.pending === 0) return;
     }
   }
 
@@ -125,4 +197,8 @@ export class OwnEvents {
     }
     return known;
   }
+}
+
+function readJson(message: StoredMessage): unknown {
+  return JSON.parse(Buffer.from(message.body).toString("utf8"));
 }

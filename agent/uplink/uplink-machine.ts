@@ -3,7 +3,7 @@ import { type ShippedEvent, weightOf } from "../../shared/protocol/event.ts";
 import type { IngestReply, IngestRequest, LaneReply, Refusal } from "../../shared/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, NOTHING_YET, printOf, sameMark } from "../../shared/protocol/origin.ts";
-import type { Reign } from "../../shared/protocol/reign.ts";
+import { type Reign, sameReign } from "../../shared/protocol/reign.ts";
 import { evenly } from "./evenly.ts";
 
 /** First and last sequence of an outbox; `first` is `last + 1` when it holds nothing. */
@@ -18,9 +18,15 @@ export type UplinkOutput =
   | { readonly do: "ship"; readonly token: number; readonly block: Block }
   /** Look at the outbox's range; answered by `surveyed`. */
   | { readonly do: "survey"; readonly token: number }
-  /** The own event at a sequence, from the outbox or else the copy; answered by `found`. */
-  | { readonly do: "find"; readonly token: number; readonly seq: number; readonly incarnation: number }
-  /** Sequences that the outbox holds after one and up to another, evenly spread, the last one included; `sampled`. */
+  /**
+   * The own event at a sequence; answered by `found`. Where the outbox was trimmed, from the copy, and only of the history
+   * that this outbox continues (own-path.ts).
+   */
+  | { readonly do: "find"; readonly token: number; readonly seq: number; readonly in: "outbox" | "copy" }
+  /**
+   * Own events after one sequence and up to another, evenly spread, the last one included; `sampled`. From the outbox and,
+   * where it was trimmed, the copy, as with `find`.
+   */
   | {
       readonly do: "sample";
       readonly token: number;
@@ -28,7 +34,7 @@ export type UplinkOutput =
       readonly upTo: number;
       readonly count: number;
     }
-  /** Own events between two sequences, from the copy, in order: `offer`, then `refilled`. */
+  /** Own events between two sequences, from the copy as with `find`, in order: `offer`, then `refilled`. */
   | { readonly do: "refill"; readonly token: number; readonly after: number; readonly before: number }
   /** Read the outbox from there and `offer` what comes, while `hungry`. */
   | { readonly do: "read"; readonly from: number }
@@ -37,7 +43,10 @@ export type UplinkOutput =
   | { readonly do: "wait"; readonly slow: boolean }
   /** Keep these refused events apart before the outbox is trimmed. */
   | { readonly do: "set-aside"; readonly refusals: readonly Refusal[] }
-  /** All up to there is durable on every member hub. */
+  /**
+   * All up to there is durable on every member hub, and may be trimmed. 0: nothing is known any more, as the outbox may
+   * have been replaced; until the next one nothing may be trimmed.
+   */
   | { readonly do: "confirmed"; readonly seq: number }
   | { readonly do: "raise"; readonly code: UplinkCondition; readonly detail: string }
   | { readonly do: "clear"; readonly code: UplinkCondition };
@@ -65,20 +74,21 @@ type Phase =
   | { readonly name: "surveying" | "greeting" }
   /** Is the lane's mark our own event? */
   | { readonly name: "finding"; readonly lane: LaneReply }
-  /** Where did our outbox leave the lane? `low` is known to be common, nothing above `high` is. */
+  /**
+   * Which is the last of our events that the log has, of any incarnation? It has `low`; `next` is the first one known that
+   * it has not.
+   */
   | {
       readonly name: "searching";
       readonly lane: LaneReply;
       readonly low: LaneMark;
-      readonly high: number;
-      readonly top: number;
+      readonly next: number | undefined;
       readonly own: readonly LaneMark[];
+      readonly markDeleted: boolean;
     }
-  | { readonly name: "incarnating" }
+  | { readonly name: "incarnating"; readonly incarnation: number; readonly common: LaneMark }
   | {
       readonly name: "refilling";
-      readonly foundAny: boolean;
-      readonly after: number;
       readonly before: number;
     }
   | { readonly name: "shipping" }
@@ -89,6 +99,7 @@ const SAMPLE = 64;
 interface InFlight {
   readonly token: number;
   readonly events: readonly ShippedEvent[];
+  readonly acceptedHole: boolean;
 }
 
 /**
@@ -108,10 +119,14 @@ export class UplinkMachine {
   #sent: LaneMark = NOTHING_YET;
   #accepted = 0;
   #confirmed = 0;
+  #confirmedByHub = 0;
+  /** What the trimmer was told last. */
+  #trimmable = 0;
   /** Highest sequence that any reign ever confirmed to us: a lower mark later means that the log went back. */
   #everAccepted = 0;
   #acceptHole: { after: number; before: number } | undefined;
-  #holeAhead = false;
+  /** The accepted hole ends at that event. */
+  #holeBefore: number | undefined;
   #queue: ShippedEvent[] = [];
   #queueBytes = 0;
   #lastOffered = 0;
@@ -199,7 +214,7 @@ export class UplinkMachine {
           ...this.#greeted(reply),
         ];
       case "prints":
-        return this.#compared(reply.prints);
+        return this.#compared(reply.known, reply.reign);
       default:
         return this.#restart();
     }
@@ -208,27 +223,28 @@ export class UplinkMachine {
   found(token: number, own: LaneMark | undefined): UplinkOutput[] {
     if (!this.#isExpected(token) || this.#phase.name !== "finding") return [];
     const { lane } = this.#phase;
-    if (own && sameMark(own, lane.mark)) return this.#continue(lane);
-    if (!own && lane.mark.seq < this.#outbox.first) {
-      // The outbox kept nothing that old and no copy has it: whether it is the same lane can't be said.
-      return this.#stopAtHole(lane.mark.seq, this.#outbox.first);
+    const { mark } = lane;
+    if (own && sameMark(own, mark)) {
+      // The mark is ours, but is it the last of ours? Not if an outbox was put back that the log had gone on without.
+      return lane.top > mark.seq ? this.#search(lane, mark) : this.#continue(lane);
     }
-    return this.#search(lane, NOTHING_YET, Math.min(lane.mark.seq, this.#outbox.last), []);
+    if (!own && mark.seq < this.#outbox.first) {
+      // Neither the outbox nor a copy has anything that old: whether it is the same lane can't be said, only that nothing
+      // is missing in between.
+      const { first } = this.#outbox;
+      if (first === mark.seq + 1 || this.#isAccepted(mark.seq, first)) return this.#continue(lane);
+      return this.#stopAtHole(mark.seq, this.#outbox.first);
+    }
+    return this.#search(lane, NOTHING_YET, undefined, !own);
   }
 
   sampled(token: number, own: readonly LaneMark[]): UplinkOutput[] {
     if (!this.#isExpected(token) || this.#phase.name !== "searching") return [];
     const phase = this.#phase;
-    if (own.length === 0) return this.#parted(phase.lane, phase.low, phase.top);
+    if (own.length === 0) return this.#parted(phase.lane, phase.low, phase.next, phase.markDeleted);
     const picked = evenly(own, SAMPLE);
-    const top = phase.top === 0 ? (picked.at(-1)?.seq ?? 0) : phase.top;
-    this.#phase = { ...phase, top, own: picked };
-    const request: IngestRequest = {
-      op: "prints",
-      incarnation: phase.lane.incarnation,
-      seqs: picked.map((mark) => mark.seq),
-    };
-    return [{ do: "ask", token: this.#expect(), request }];
+    this.#phase = { ...phase, own: picked };
+    return [{ do: "ask", token: this.#expect(), request: { op: "prints", marks: picked } }];
   }
 
   /** Own events in order. Blocks are made of all that waits whenever one may leave. */
@@ -246,18 +262,18 @@ export class UplinkMachine {
       this.#queue.push(event);
       this.#queueBytes += weightOf(event);
     }
-    if (this.#phase.name === "refilling" && events.length > 0)
-      this.#phase = { ...this.#phase, foundAny: true };
     return [...out, ...this.#pump()];
   }
 
-  refilled(token: number): UplinkOutput[] {
+  /** `whole`: the copy has the outbox's first event too, so that it had all that ever was in between. */
+  refilled(token: number, whole: boolean): UplinkOutput[] {
     if (!this.#isExpected(token) || this.#phase.name !== "refilling") return [];
-    const { foundAny, after, before } = this.#phase;
-    if (!foundAny) return this.#stopAtHole(after, before);
-    this.#phase = { name: "shipping" };
-    this.#lastOffered = before - 1;
-    return [{ do: "read", from: before }, ...this.#pump()];
+    const { before } = this.#phase;
+    if (!whole) {
+      if (!this.#isAccepted(this.#lastOffered, before)) return this.#stopAtHole(this.#lastOffered, before);
+      this.#holeBefore = before;
+    }
+    return this.#readFrom(before);
   }
 
   /** An operator says that the events in between are gone and shipping shall go on. */
@@ -269,56 +285,65 @@ export class UplinkMachine {
   }
 
   #greeted(lane: LaneReply): UplinkOutput[] {
+    const asked = this.#phase.name === "incarnating" ? this.#phase : undefined;
+    if (asked?.incarnation === lane.incarnation && sameMark(asked.common, lane.mark))
+      return this.#continue(lane);
+    if (lane.incarnation === 0) return this.#incarnate(lane.reign, 0, NOTHING_YET);
     const out: UplinkOutput[] = [];
-    if (lane.refused.length > 0) out.push(...this.#setAside(lane.refused));
-    if (lane.incarnation === 0) return [...out, ...this.#incarnate(0, NOTHING_YET)];
     if (lane.mark.seq < this.#everAccepted && lane.incarnation === this.#incarnation) {
       const detail = `the log has events up to ${lane.mark.seq}, it once had ${this.#everAccepted}: they are shipped again`;
       out.push({ do: "raise", code: "log-went-back", detail });
       this.#everAccepted = lane.mark.seq;
     }
-    if (lane.mark.seq === 0) return [...out, ...this.#continue(lane)];
+    const { seq } = lane.mark;
+    if (lane.top === 0) return [...out, ...this.#continue(lane)];
+    // Beyond the outbox's end only another one's event can be; the copy may have it, but that says nothing of this one.
+    if (seq === 0 || seq > this.#outbox.last) return [...out, ...this.#search(lane, NOTHING_YET)];
     this.#phase = { name: "finding", lane };
-    return [...out, { do: "find", token: this.#expect(), seq: lane.mark.seq, incarnation: lane.incarnation }];
+    const place = seq < this.#outbox.first ? "copy" : "outbox";
+    return [...out, { do: "find", token: this.#expect(), seq, in: place }];
   }
 
-  #search(lane: LaneReply, low: LaneMark, high: number, own: readonly LaneMark[], top = 0): UplinkOutput[] {
-    this.#phase = { name: "searching", lane, low, high, top, own };
-    return [{ do: "sample", token: this.#expect(), after: low.seq, upTo: high, count: SAMPLE }];
+  #search(lane: LaneReply, low: LaneMark, next?: number, markDeleted = false): UplinkOutput[] {
+    this.#phase = { name: "searching", lane, low, next, own: [], markDeleted };
+    const upTo = next === undefined ? Math.min(lane.top, this.#outbox.last) : next - 1;
+    return [{ do: "sample", token: this.#expect(), after: low.seq, upTo, count: SAMPLE }];
   }
 
-  #compared(prints: readonly (string | null)[]): UplinkOutput[] {
+  #compared(known: readonly boolean[], reign: Reign): UplinkOutput[] {
     if (this.#phase.name !== "searching") return this.#restart();
-    const { lane, low, high, own, top } = this.#phase;
-    // Outboxes that were one agree up to a point and nowhere after it.
-    let common = -1;
-    for (let i = 0; i < own.length; i++) if (own[i]?.print === prints[i]) common = i;
-    const newLow = own[common] ?? low;
-    const newHigh = own[common + 1] ? (own[common + 1] as LaneMark).seq - 1 : high;
-    if (common === own.length - 1) return this.#parted(lane, newLow, top);
-    return this.#search(lane, newLow, newHigh, [], top);
+    const { lane, low, next, own, markDeleted } = this.#phase;
+    if (!sameReign(reign, lane.reign)) return this.#restart();
+    // Outboxes that were one agree up to a point and nowhere after it, so the log has all of ours up to a point.
+    const last = own.findLastIndex((_, i) => known[i] === true);
+    const common = own[last] ?? low;
+    const beyond = own[last + 1];
+    if (!beyond) return this.#parted(lane, common, next, markDeleted);
+    return this.#search(lane, common, beyond.seq, markDeleted);
   }
 
-  /** The last common event is known. */
-  #parted(lane: LaneReply, common: LaneMark, top: number): UplinkOutput[] {
+  /** The last of our events that the log has is known, and the first that it has not, if any up to the lane's top. */
+  #parted(lane: LaneReply, common: LaneMark, next: number | undefined, markDeleted: boolean): UplinkOutput[] {
     const { mark } = lane;
-    if (common.seq > 0 && common.seq === top && this.#outbox.last >= mark.seq) {
-      // All that the outbox has below the mark is the lane's own; only the event at the mark itself was deleted.
+    if (sameMark(common, mark)) return this.#continue(lane);
+    // All that the outbox has below the mark is in the log; only the event at the mark itself was deleted from it.
+    if (markDeleted && common.seq > 0 && common.seq < mark.seq && (next === undefined || next > mark.seq))
       return this.#continue(lane);
-    }
     const detail =
       common.seq === 0
-        ? `the outbox is a new one; the log has ${mark.seq} events of an earlier one`
+        ? `the outbox is a new one; the log has ${lane.top} events of an earlier one`
         : `the outbox left what the log has of it after event ${common.seq}`;
     return [
       { do: "raise", code: "outbox-rolled-back", detail },
-      ...this.#incarnate(lane.incarnation, common),
+      ...this.#setAside(lane.refused.filter(({ seq }) => seq <= common.seq)),
+      ...this.#incarnate(lane.reign, lane.incarnation, common),
     ];
   }
 
-  #incarnate(predecessor: number, common: LaneMark): UplinkOutput[] {
-    this.#phase = { name: "incarnating" };
-    return [{ do: "ask", token: this.#expect(), request: { op: "incarnate", predecessor, common } }];
+  #incarnate(reign: Reign, predecessor: number, common: LaneMark): UplinkOutput[] {
+    this.#phase = { name: "incarnating", incarnation: predecessor + 1, common };
+    const request: IngestRequest = { op: "incarnate", reign, predecessor, common };
+    return [{ do: "ask", token: this.#expect(), request }];
   }
 
   /** The lane's mark is ours: ship what comes after it. */
@@ -329,23 +354,27 @@ export class UplinkMachine {
     this.#accepted = lane.mark.seq;
     this.#lastOffered = lane.mark.seq;
     this.#noteAccepted(lane.mark.seq);
-    const out: UplinkOutput[] = this.#confirm(lane.confirmed);
+    this.#confirmedByHub = lane.confirmed;
+    // Refused events first: what is confirmed may be trimmed.
+    const out = [...this.#setAside(lane.refused), ...this.#confirm()];
     const { first } = this.#outbox;
     const next = lane.mark.seq + 1;
-    if (first <= next) {
-      this.#phase = { name: "shipping" };
-      return [...out, { do: "read", from: next }];
-    }
-    if (this.#acceptHole && this.#acceptHole.after === lane.mark.seq && this.#acceptHole.before === first) {
-      this.#holeAhead = true;
-      this.#lastOffered = first - 1;
-      this.#phase = { name: "shipping" };
-      return [...out, { do: "read", from: first }];
-    }
-    this.#phase = { name: "refilling", foundAny: false, after: lane.mark.seq, before: first };
+    this.#holeBefore = undefined;
+    if (first <= next) return [...out, ...this.#readFrom(next)];
+    this.#phase = { name: "refilling", before: first };
     const detail = `the log has events up to ${lane.mark.seq}, the outbox begins at ${first}: those between come from the copy`;
     out.push({ do: "raise", code: "log-went-back", detail });
     return [...out, { do: "refill", token: this.#expect(), after: lane.mark.seq, before: first }];
+  }
+
+  #readFrom(seq: number): UplinkOutput[] {
+    this.#phase = { name: "shipping" };
+    this.#lastOffered = seq - 1;
+    return [{ do: "read", from: seq }, ...this.#pump()];
+  }
+
+  #isAccepted(after: number, before: number): boolean {
+    return this.#acceptHole?.after === after && this.#acceptHole.before === before;
   }
 
   #stopAtHole(after: number, before: number): UplinkOutput[] {
@@ -358,16 +387,15 @@ export class UplinkMachine {
   #taken(shipped: InFlight, reply: Extract<IngestReply, { kind: "taken" }>): UplinkOutput[] {
     this.#inFlight = this.#inFlight.filter((block) => block !== shipped);
     this.#restarts = 0;
-    this.#holeAhead = false;
-    this.#acceptHole = undefined;
+    if (shipped.acceptedHole) this.#acceptHole = undefined;
     this.#accepted = Math.max(this.#accepted, reply.accepted);
     this.#noteAccepted(reply.accepted);
-    const out: UplinkOutput[] = [];
-    if (reply.refused.length > 0) out.push(...this.#setAside(reply.refused));
-    return [...out, ...this.#confirm(reply.confirmed), ...this.#pump()];
+    this.#confirmedByHub = Math.max(this.#confirmedByHub, reply.confirmed);
+    return [...this.#setAside(reply.refused), ...this.#confirm(), ...this.#pump()];
   }
 
   #setAside(refusals: readonly Refusal[]): UplinkOutput[] {
+    if (refusals.length === 0) return [];
     const detail = `the log refused ${refusals.length}: ${refusals[0]?.reason}, event ${refusals[0]?.seq}`;
     return [
       { do: "set-aside", refusals },
@@ -375,9 +403,13 @@ export class UplinkMachine {
     ];
   }
 
-  #confirm(seq: number): UplinkOutput[] {
-    if (seq === this.#confirmed) return [];
+  /** Up to the oldest block that is not answered: its answer may name refused events, which are not set aside yet. */
+  #confirm(): UplinkOutput[] {
+    const unanswered = this.#inFlight[0]?.events[0]?.seq ?? Number.POSITIVE_INFINITY;
+    const seq = Math.min(this.#confirmedByHub, unanswered - 1);
     this.#confirmed = seq;
+    if (seq === this.#trimmable) return [];
+    this.#trimmable = seq;
     return [{ do: "confirmed", seq }];
   }
 
@@ -390,16 +422,16 @@ export class UplinkMachine {
     while (this.#inFlight.length < this.#settings.maxInFlight && this.#queue.length > 0) {
       const events = this.#takeBlock();
       const token = this.#nextToken++;
+      const acceptedHole = this.#holeBefore !== undefined && events[0]?.seq === this.#holeBefore;
       const block: Block = {
         incarnation: this.#incarnation,
         previous: this.#sent,
-        acceptedHole: this.#holeAhead,
+        acceptedHole,
         events,
       };
       const last = events.at(-1) as ShippedEvent;
       this.#sent = { seq: last.seq, print: printOf(last) };
-      this.#holeAhead = false;
-      this.#inFlight.push({ token, events });
+      this.#inFlight.push({ token, events, acceptedHole });
       out.push({ do: "ship", token, block });
     }
     return out;
@@ -412,6 +444,8 @@ export class UplinkMachine {
     for (const event of this.#queue) {
       const weight = weightOf(event);
       if (count > 0 && (bytes + weight > maxBytes || count >= MAX_BLOCK_EVENTS)) break;
+      // A hole can only be told of before a block.
+      if (count > 0 && event.seq === this.#holeBefore) break;
       bytes += weight;
       count++;
     }
@@ -448,7 +482,13 @@ export class UplinkMachine {
     this.#queueBytes = 0;
     this.#inFlight = [];
     this.#expectedToken = 0;
-    return wasReading ? [{ do: "stop-reading" }] : [];
+    const out: UplinkOutput[] = wasReading ? [{ do: "stop-reading" }] : [];
+    // Until the next greeting this may be another outbox: what was confirmed may not be of it.
+    if (this.#trimmable > 0) {
+      this.#trimmable = 0;
+      out.push({ do: "confirmed", seq: 0 });
+    }
+    return out;
   }
 
   #expect(): number {

@@ -172,9 +172,8 @@ export class Uplink {
         return;
       case "find": {
         const { token, seq } = output;
-        // The lane in question is the one just told of; its incarnation is not taken over before it is found.
         this.#look(
-          () => this.#own.find(seq, output.incarnation),
+          () => this.#own.find(seq, output.in),
           (own) => this.#machine.found(token, own),
         );
         return;
@@ -279,7 +278,7 @@ export class Uplink {
   async #refill(output: Extract<UplinkOutput, { do: "refill" }>): Promise<void> {
     const current = () => !this.#ended && this.#machine.phase === "refilling";
     try {
-      for await (const event of this.#own.inCopy(this.#machine.incarnation, output.after, output.before)) {
+      for await (const event of this.#own.inCopy(output.after, output.before)) {
         this.#run(this.#machine.offer([event]));
         while (current() && !this.#machine.hungry) {
           await new Promise<void>((resolve) => {
@@ -288,7 +287,8 @@ export class Uplink {
         }
         if (!current()) return;
       }
-      this.#run(this.#machine.refilled(output.token));
+      const whole = await this.#own.copyReachesOutbox();
+      this.#run(this.#machine.refilled(output.token, whole));
     } catch (error) {
       if (!current()) return;
       this.#init.log.info({ err: error }, "the copy can't be read, starts over");

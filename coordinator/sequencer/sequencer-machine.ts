@@ -47,7 +47,14 @@ export type SequencerOutput =
   | { readonly do: "reply"; readonly token: number; readonly reply: IngestReply }
   /** Read the newest message's sequence on that subject and the stream's last one; answered by `fenced`. One at a time. */
   | { readonly do: "fence"; readonly token: number; readonly subject: string }
-  | { readonly do: "prints"; readonly token: number; readonly node: string; readonly request: PrintsRequest }
+  /** Answer from the log if that reign still lasts then: what was read before another began may be gone since. */
+  | {
+      readonly do: "prints";
+      readonly token: number;
+      readonly node: string;
+      readonly request: PrintsRequest;
+      readonly reign: Reign;
+    }
   /** What is in memory may not be what is in the log: read it again, then `lead` with at least that epoch. */
   | { readonly do: "reread"; readonly minEpoch: number; readonly reason: string }
   | { readonly do: "logged"; readonly events: readonly Logged[]; readonly refused: readonly string[] }
@@ -165,7 +172,7 @@ export class SequencerMachine {
 
   prints(node: string, token: number, request: PrintsRequest): SequencerOutput[] {
     if (!this.#leads()) return [this.#notNow(token)];
-    return [{ do: "prints", token, node, request }];
+    return [{ do: "prints", token, node, request, reign: this.#reign as Reign }];
   }
 
   incarnate(node: string, token: number, request: IncarnateRequest): SequencerOutput[] {

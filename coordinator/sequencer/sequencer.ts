@@ -9,7 +9,7 @@ import { decodeBlock, isBlock } from "../../shared/protocol/block.ts";
 import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
 import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
-import { formatReign, type Reign } from "../../shared/protocol/reign.ts";
+import { formatReign, type Reign, sameReign } from "../../shared/protocol/reign.ts";
 import { SUBJECT } from "../../shared/protocol/subjects.ts";
 import { type LogState, LogUnreadable } from "./log-state.ts";
 import { readLog, readPrints } from "./read-log.ts";
@@ -161,9 +161,9 @@ export class Sequencer {
         void this.#fence(output.token, output.subject);
         return;
       case "prints": {
-        const { node, token, request } = output;
+        const { node, token, request, reign } = output;
         void readPrints(this.#init.nc, this.#init.inboxPrefix, node, request.marks).then(
-          (known) => this.#replyPrints(token, known),
+          (known) => this.#replyPrints(token, reign, known),
           (error: unknown) => this.#init.log.warn({ node, err: error }, "prints could not be read"),
         );
         return;
@@ -187,9 +187,9 @@ export class Sequencer {
     if (message && !this.#init.nc.isClosed()) message.respond(JSON.stringify(reply));
   }
 
-  #replyPrints(token: number, known: boolean[]): void {
-    const reign = this.#machine.reign;
-    if (reign) this.#reply(token, { kind: "prints", reign, known });
+  #replyPrints(token: number, reign: Reign, known: boolean[]): void {
+    const now = this.#machine.reign;
+    if (now && sameReign(now, reign)) this.#reply(token, { kind: "prints", reign, known });
     else this.#reply(token, { kind: "rejected", reign: null, retry: true, reason: "no longer leads" });
   }
 

@@ -5,7 +5,7 @@ import * as z from "zod";
 const reign = z.object({ epoch: z.number().int().min(0), id: z.string() });
 const mark = z.object({ seq: z.number().int().min(0), print: z.string() });
 
-/** First record of a reign. Every batch of the reign expects it to be the newest of its kind. */
+/** First record of a reign. */
 export const reignRecord = z.object({
   reign,
   /** Which coordinator leads. */
@@ -14,6 +14,13 @@ export const reignRecord = z.object({
   previous: z.object({ reign, index: z.number().int() }).nullable(),
 });
 export type ReignRecord = z.infer<typeof reignRecord>;
+
+/**
+ * On the fence's own subject. Every batch of a reign expects the newest message there to be the one that opened it. A
+ * sequence alone would not do: in a log that was restored, another reign's record may stand at the very same one.
+ */
+export const fenceRecord = z.object({ reign, open: z.boolean() });
+export type FenceRecord = z.infer<typeof fenceRecord>;
 
 /** A new incarnation of an origin, from the point where its outbox left the old one. */
 export const laneRecord = z.object({
@@ -50,6 +57,8 @@ const laneMarks = z.object({
   node: z.string(),
   incarnation: z.number().int().min(1),
   mark,
+  /** Highest sequence that the log has of any of its incarnations. */
+  top: z.number().int().min(0),
   /** Refused sequences that the origin may not have set aside yet. */
   refused: z.array(z.object({ seq: z.number().int(), reason: z.string() })),
 });

@@ -4,7 +4,9 @@ import * as z from "zod";
 
 export const PROTOCOL_VERSION = 1;
 
-const reign = z.object({ epoch: z.number().int().min(0), id: z.string().max(16) });
+/** Below what a position in the log can be written with, or one leaf's nonsense would make the log unreadable. */
+const MAX_EPOCH = 1e12;
+const reign = z.object({ epoch: z.number().int().min(0).max(MAX_EPOCH), id: z.string().max(16) });
 const mark = z.object({ seq: z.number().int().min(0), print: z.string().max(32) });
 
 /** `cim.ingest.<node>`: who am I to you? */
@@ -18,17 +20,18 @@ export const helloRequest = z.object({
 });
 export type HelloRequest = z.infer<typeof helloRequest>;
 
-/** `cim.ingest.<node>`: what were these events of mine? Asked when an outbox no longer has what the mark says. */
+/** `cim.ingest.<node>`: which of these events of mine do you have? Asked when an outbox is not the one the mark is of. */
 export const printsRequest = z.object({
   op: z.literal("prints"),
-  incarnation: z.number().int().min(1),
-  seqs: z.array(z.number().int().min(1)).min(1).max(256),
+  marks: z.array(mark).min(1).max(256),
 });
 export type PrintsRequest = z.infer<typeof printsRequest>;
 
 /** `cim.ingest.<node>`: my outbox is another one after `common`: a new incarnation, please. */
 export const incarnateRequest = z.object({
   op: z.literal("incarnate"),
+  /** The reign that said where the two parted: another one's log may have been restored since. */
+  reign,
   predecessor: z.number().int().min(0),
   common: mark,
 });
@@ -47,16 +50,18 @@ export const laneReply = z.object({
   reign,
   incarnation: z.number().int().min(0),
   mark,
+  /** Highest sequence that the log has of any incarnation: when the mark is lower, later events may be known already. */
+  top: z.number().int().min(0),
   confirmed: z.number().int().min(0),
   refused: z.array(refusal),
 });
 export type LaneReply = z.infer<typeof laneReply>;
 
-/** Answer to prints: in the order asked; null: the log has no such event. */
+/** Answer to prints, in the order asked: the log has that very event, of whichever incarnation. */
 export const printsReply = z.object({
   kind: z.literal("prints"),
   reign,
-  prints: z.array(z.string().nullable()),
+  known: z.array(z.boolean()),
 });
 export type PrintsReply = z.infer<typeof printsReply>;
 

@@ -9,6 +9,8 @@ export const SUBJECT = {
   /** Control records as stored in the log and in copies. No domain begins with `_`. */
   controlRecords: "cim.events._cim.>",
   heartbeats: "cim.node.*.heartbeat",
+  /** Every reign's fence. */
+  fences: "cim.events._cim.fence.*",
   /** Uplink blocks of every node. Not captured by a stream: that would answer before the sequencer does. */
   ingest: "cim.ingest.*",
   refused: "cim.refused.>",
@@ -29,6 +31,11 @@ export const refusedSubject = (reason: string, eventSubject: string): string =>
   `cim.refused.${reason}.${eventSubject.slice(EVENTS_PREFIX.length)}`;
 export const controlRecordPublishSubject = (kind: ControlKind): string => `${LOG_PREFIX}_cim.${kind}`;
 export const controlRecordSubject = (kind: ControlKind): string => `${EVENTS_PREFIX}_cim.${kind}`;
+/**
+ * A reign's fence, on a subject of its own: opened by the reign and closed by the next one, so that its newest message is
+ * where the reign left it only in a log in which that reign is still the last.
+ */
+export const fenceSubject = (reign: string): string => `${EVENTS_PREFIX}_cim.fence.${reign}`;
 export const inboxPrefix = (node: string): string => `_INBOX.${node}`;
 export const domainFilter = (domain: string): string => `${EVENTS_PREFIX}${domain}.>`;
 
