@@ -69,7 +69,7 @@ export class Agent implements Daemon {
     });
     this.#own.start();
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
-    this.#downlink?.linkUp();
+    this.#downlink?.start();
     new ConnectionWatch(nc).onChange((connected) => void this.#onServer(connected));
     this.#sys = await this.#connect("sys", config.nats.sysSeedFile);
     this.#links = await new LinkWatch({
@@ -96,7 +96,7 @@ export class Agent implements Daemon {
     } else if (JSON.stringify(before.sync.domains) !== JSON.stringify(config.sync.domains)) {
       await this.#downlink?.[Symbol.asyncDispose]();
       this.#downlink = this.#newDownlink(nc);
-      this.#downlink.linkUp();
+      this.#downlink.start();
     }
     this.#log.info("reloaded: log level, outbox, domains");
   }

@@ -1,8 +1,10 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { readReignHistory, type StreamHistory } from "../../shared/follow/read-history.ts";
+import { positionOf, readReignHistory, type StreamHistory } from "../../shared/follow/read-history.ts";
 import { lastCommonPosition, sequenceAtIndex } from "../../shared/follow/reign-history.ts";
 import { StreamFeed } from "../../shared/follow/stream-feed.ts";
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import { getMessage } from "../../shared/nats/get-message.ts";
+import { apiPrefix } from "../../shared/nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
 import { copyConsumer } from "../../shared/nats/server-rights.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
@@ -18,6 +20,7 @@ import type { RefusedEvents } from "../uplink/refused-events.ts";
 import { domainChange, EVERYTHING, sameDomains } from "./copy-domains.ts";
 import { CopyFill } from "./copy-fill.ts";
 import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
+import { trimCopy } from "./copy-retention.ts";
 import { copyRecordMessage, readCopyState } from "./copy-state.ts";
 import { CopyWriter } from "./copy-writer.ts";
 import { DownlinkMachine, type DownlinkOutput } from "./downlink-machine.ts";
@@ -42,6 +45,8 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const MAX_QUEUE_BYTES = 2 * 1024 * 1024;
 /** A satellite's round trip and a busy server. */
 const HUB_TIMEOUT_MS = 2000;
+/** The log is purged once an hour. */
+const TRIM_EVERY_MS = 3_600_000;
 
 /** Runs the downlink's machine: keeps the node's copy of the log. */
 export class Downlink {
@@ -55,6 +60,7 @@ export class Downlink {
   #copy: StreamHistory | undefined;
   #log: StreamHistory | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
+  #trimTimer: NodeJS.Timeout | undefined;
   #attempt = 0;
   #prepared = false;
 
@@ -89,6 +95,12 @@ export class Downlink {
     return this.#record.live;
   }
 
+  start(): void {
+    this.#trimTimer = setInterval(() => void this.#lookAtLogStart().catch(() => undefined), TRIM_EVERY_MS);
+    this.#trimTimer.unref();
+    this.linkUp();
+  }
+
   linkUp(): void {
     if (this.#end.signal.aborted) return;
     this.#attempt = 0;
@@ -104,6 +116,7 @@ export class Downlink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
+    clearInterval(this.#trimTimer);
     clearTimeout(this.#retryTimer);
     this.#fill.stop();
     this.#run(this.#machine.lost());
@@ -179,6 +192,31 @@ export class Downlink {
     });
     const log = { ...this.#log, firstIndex: this.#log.reigns[0]?.index ?? 0 };
     this.#run(this.#machine.surveyed(token, { copy: this.#copy, log }));
+    if (this.#machine.phase === "following") this.#trim(log.firstIndex);
+  }
+
+  /** The log was purged: the copy need not be larger. Nothing waits for it. */
+  #trim(logFirstIndex: number): void {
+    const { nc, inboxPrefix, log } = this.#init;
+    // While a domain is filled in, how far that came is only in the copy's newest record.
+    if (this.#record.filling) return;
+    const keepRecord = async () => {
+      await this.#writer.write(() => [
+        copyRecordMessage({ ...this.#record, at: this.#writer.followed ?? null }),
+      ]);
+    };
+    trimCopy(nc, inboxPrefix, logFirstIndex, keepRecord).then(
+      (purged) => purged > 0 && log.info({ purged }, "let go of what the log no longer has"),
+      (error: unknown) => log.debug({ err: error }, "the copy could not be trimmed, tries again"),
+    );
+  }
+
+  async #lookAtLogStart(): Promise<void> {
+    const { nc, hubDomain: domain } = this.#init;
+    if (this.#machine.phase !== "following") return;
+    const options = { prefix: apiPrefix(domain), timeoutMs: HUB_TIMEOUT_MS };
+    const first = await getMessage(nc, STREAM.events, { seq: 1, next_by_subj: SUBJECT.allEvents }, options);
+    this.#trim(positionOf(first)?.index ?? 0);
   }
 
   /** Brings the copy's domains to what is configured: drops what went, notes what is to be filled. */
