@@ -20,6 +20,7 @@ type LabUpOptions = {
 
 /** Two signals this close together are one wish: npm passes on the Ctrl-C that the terminal gave us already. */
 const sameWishMs = 1_000;
+const parentCheckMs = 250;
 const endingSignals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 export function registerLabUp(lab: Command): void {
@@ -75,6 +76,17 @@ async function labUp(options: LabUpOptions): Promise<void> {
   if (!options.json) say(styleText("dim", `Ended. The data stays in ${options.dir}.`));
 }
 
+/** Under npm a signal may end npm's own shell and never reach us: then its end is ours. */
+function onParentGone(then: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    then();
+  }, parentCheckMs);
+  timer.unref();
+}
+
 /** The first signal asks for the end, another one a while later for a quick one. */
 function endOnSignals(end: AbortController, hurry: AbortController): Promise<keyof typeof endingSignals> {
   return new Promise((resolve) => {
@@ -86,6 +98,12 @@ function endOnSignals(end: AbortController, hurry: AbortController): Promise<key
         if (nowMs - firstMs > sameWishMs) hurry.abort();
         end.abort();
         resolve(signal);
+      });
+    }
+    if (process.env.npm_lifecycle_event !== undefined) {
+      onParentGone(() => {
+        end.abort();
+        resolve("SIGTERM");
       });
     }
   });

@@ -3,8 +3,9 @@ import { run } from "./program.ts";
 
 // `cim events tail | head` closes our stdout: that is the reader's way to say enough, not a fault.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  if (error.code !== "EPIPE") throw error;
+  // Who has something to put in order first (a lab) listens for this.
+  if (!process.emit("SIGTERM", "SIGTERM")) process.exit(0);
 });
 
 process.exitCode = await run(process.argv.slice(2));

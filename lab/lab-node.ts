@@ -22,12 +22,10 @@ export type LabNodeInit = {
   /** undefined: this lab runs bare servers. */
   readonly daemonCommand: readonly [string, ...string[]] | undefined;
   readonly env: NodeJS.ProcessEnv;
-  /** Whether the node's link and hub are there, so that its daemon can be waited for until it does all of its job. */
-  readonly isReachable: () => boolean;
   /** Called after each start and end of a process, before anybody is told. */
   readonly remember: () => Promise<void>;
-  /** Told when a process has ended that the lab did not end. */
-  readonly onLost: (text: string) => void;
+  /** Told when a process has ended that the lab did not end, or is not what it should be. */
+  readonly onNotice: (line: string) => void;
 };
 
 /** One node of the lab: its nats-server, its daemon, and their folder. */
@@ -90,8 +88,8 @@ export class LabNode {
   }
 
   /**
-   * Starts what doesn't run. Returns when the server accepts connections and the daemon is ready (alive, while its
-   * link or hub is away). @throws LabError with the last words of what didn't come up
+   * Starts what doesn't run. Returns when the server accepts connections and the daemon is ready; it also is while
+   * its hub is away. Started without its server it only has to be alive. @throws LabError with the last words of what didn't come up
    */
   async start(what: NodePart = "both"): Promise<void> {
     await this.#inTurn(async () => {
@@ -107,8 +105,10 @@ export class LabNode {
         return;
       }
       const daemon = await this.#spawn("daemon", this.#init.daemonCommand);
-      const until = this.nats && this.#init.isReachable() ? "ready" : "alive";
-      await waitForDaemon(daemon, this.httpUrl, until, daemonStartTimeoutMs);
+      const until = this.nats ? "ready" : "alive";
+      const failing = await waitForDaemon(daemon, this.httpUrl, until, daemonStartTimeoutMs);
+      if (failing.length > 0)
+        this.#init.onNotice(`${daemon.label} runs, but is not ready: ${failing.join(", ")}`);
     });
   }
 
@@ -208,7 +208,7 @@ export class LabNode {
   async #onEnd(process: LabProcess, end: ProcessEnd): Promise<void> {
     if (this.#endedByUs.has(process)) return;
     await this.#init.remember();
-    this.#init.onLost(await describeEnd(process, end));
+    this.#init.onNotice(await describeEnd(process, end));
   }
 
   /** One thing at a time per node; a failure is its caller's, the next one starts all the same. */

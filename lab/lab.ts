@@ -224,10 +224,8 @@ export class Lab implements AsyncDisposable {
       serverCommand: [this.#serverBinary, "-c", paths.serverConfig],
       daemonCommand: this.#options.daemons === false ? undefined : daemonCommand(state.role, paths.config),
       env: this.#env,
-      isReachable: () =>
-        this.hub.nats !== undefined && this.#links.get(state.name)?.condition.state !== "down",
       remember: () => this.#remember(),
-      onLost: (line) => this.notice(line),
+      onNotice: (line) => this.notice(line),
     });
   }
 

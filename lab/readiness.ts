@@ -6,6 +6,8 @@ import type { LabProcess, ProcessEnd } from "./process.ts";
 
 const pollMs = 15;
 const requestTimeoutMs = 2_000;
+/** A condition that is there this long after a start doesn't go away with the start. */
+const settledMs = 3_000;
 
 /**
  * Polls until `probe` says "ready"; anything else it says is why not yet.
@@ -36,20 +38,43 @@ export async function waitForServer(process: LabProcess, port: number, timeoutMs
   await waitReady(process, () => greets(port), timeoutMs);
 }
 
-/** Returns when the daemon says that it does its job (`/readyz`), or with `alive` that it runs (`/healthz`). */
+/**
+ * Returns when the daemon says that it does its job (`/readyz`), with nothing. A daemon that has started and then says
+ * for a while why it can't do its job (a full disk, a log that doesn't match) is as far as it gets: returns those codes.
+ * With `alive` it only has to run (`/healthz`).
+ */
 export async function waitForDaemon(
   process: LabProcess,
   url: string,
   until: "ready" | "alive",
   timeoutMs: number,
-): Promise<void> {
-  const path = until === "ready" ? "/readyz" : "/healthz";
+): Promise<readonly string[]> {
+  let unable: { readonly codes: readonly string[]; readonly sinceMs: number } | undefined;
   const probe = async () => {
+    const path = until === "ready" ? "/readyz" : "/healthz";
     const reply = await fetch(url + path, { signal: AbortSignal.timeout(requestTimeoutMs) });
     const body = await reply.text();
-    return reply.ok ? "ready" : `${path} answers ${reply.status} ${body.slice(0, 300)}`;
+    if (reply.ok) {
+      unable = undefined;
+      return "ready";
+    }
+    const codes = failingCodes(body);
+    if (codes.length === 0 || codes.includes("starting")) unable = undefined;
+    else unable = { codes, sinceMs: unable?.sinceMs ?? performance.now() };
+    if (unable && performance.now() - unable.sinceMs > settledMs) return "ready";
+    return `${path} answers ${reply.status} ${codes.join(", ") || body.slice(0, 200)}`;
   };
   await waitReady(process, probe, timeoutMs);
+  return unable?.codes ?? [];
+}
+
+function failingCodes(body: string): string[] {
+  try {
+    const { failing = [] } = JSON.parse(body) as { failing?: { code: string }[] };
+    return failing.map(({ code }) => code);
+  } catch {
+    return [];
+  }
 }
 
 /** Returns when the hub's server counts a link of every one of these leaves. */
