@@ -1,14 +1,18 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
 /** What `npm pack` makes, installed into a folder of its own and used there as a consumer would. */
 const root = join(import.meta.dirname, "../..");
 const NPM_TIMEOUT_MS = 120_000; // Node 24 is a download of 40 MB where npm's cache is cold
 const COMMAND_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 60_000;
 
 let temp: TempDir;
 let consumer: string;
@@ -20,12 +24,12 @@ beforeAll(async () => {
   await mkdir(consumer);
   await writeFile(join(consumer, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const packing = await run("npm", ["pack", "--json", "--pack-destination", temp.path], root, NPM_TIMEOUT_MS);
-  expect(packing).toMatchObject({ code: 0 });
+  expect(packing.code, packing.stderr).toBe(0);
   packed = firstOf(JSON.parse(packing.stdout));
   const tarball = join(temp.path, packed.filename);
   const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
   const installing = await run("npm", ["install", ...flags, tarball], consumer, NPM_TIMEOUT_MS);
-  expect(installing).toMatchObject({ code: 0 });
+  expect(installing.code, installing.stderr).toBe(0);
 }, 2 * NPM_TIMEOUT_MS);
 afterAll(async () => {
   await temp[Symbol.asyncDispose]();
@@ -46,15 +50,45 @@ test("cim runs", async () => {
   expect(stdout).toMatch(/^Usage: cim /);
 });
 
-test.each(["cim-coordinator", "cim-agent"])("%s runs, and refuses bad input in one line", async (name) => {
-  const schema = await installed(name, ["print-schema"]);
-  expect(schema).toMatchObject({ code: 0, stderr: "" });
-  expect(JSON.parse(schema.stdout)).toHaveProperty("properties");
+test.each(["cim-coordinator", "cim-agent"])(
+  "%s runs, and says what is wrong with a configuration",
+  async (name) => {
+    const schema = await installed(name, ["print-schema"]);
+    expect(schema).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(schema.stdout)).toHaveProperty("properties");
 
-  await writeFile(join(consumer, "wrong.json"), `{ "nod": "leaf1" }`);
-  const checked = await installed(name, ["check-config", "wrong.json"]);
-  expect(checked).toMatchObject({ code: 2, stdout: "" });
-  expect(checked.stderr).toMatch(/^.*nod.*\n$/);
+    await writeFile(join(consumer, "wrong.json"), `{ "nod": "leaf1" }`);
+    const checked = await installed(name, ["check-config", "wrong.json"]);
+    expect(checked).toMatchObject({ code: 2, stdout: "" });
+    expect(checked.stderr).toMatch(/^ *nod: is not a known key; write node$/m);
+    expect(checked.stderr).not.toMatch(/^ +at /m);
+  },
+);
+
+test("a whole fleet runs from the installed commands, and is gone after SIGTERM", async () => {
+  const cim = spawn(join(consumer, "node_modules/.bin/cim"), ["lab", "up", "--leaves", "1", "--json"], {
+    cwd: consumer,
+    env: environment(),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(cim, "exit");
+  try {
+    const [line] = await once(createInterface(cim.stdout), "line", {
+      signal: AbortSignal.timeout(READY_TIMEOUT_MS),
+    });
+    const fleet = JSON.parse(line) as { hub: LabNode; leaves: LabNode[] };
+    const nodes = [fleet.hub, ...fleet.leaves];
+    expect(nodes.map((node) => node.name)).toEqual(["hub", "leaf1"]);
+    for (const node of nodes) {
+      await eventually(async () => (await fetch(`${node.http}/readyz`)).ok, { what: `${node.name} ready` });
+    }
+    cim.kill("SIGTERM");
+    expect((await exited)[0]).toBe(0);
+    expect(nodes.flatMap((node) => [node.pid, node.natsPid]).filter(isRunning)).toEqual([]);
+  } finally {
+    if (cim.exitCode === null) cim.kill("SIGTERM");
+    await exited;
+  }
 });
 
 test("the import works without types, and with them checks what it is given", async () => {
@@ -100,21 +134,34 @@ function installed(name: string, args: string[]): Promise<Outcome> {
   return run(join(consumer, "node_modules/.bin", name), args, consumer);
 }
 
+interface LabNode {
+  readonly name: string;
+  readonly http: string;
+  readonly pid: number;
+  readonly natsPid: number;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** PATH without this project's own Node 24: the commands start on whatever the machine has. */
 async function run(
   file: string,
   args: string[],
   cwd: string,
   timeout: number = COMMAND_TIMEOUT_MS,
 ): Promise<Outcome> {
-  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
-  const env = { ...process.env, PATH: path.join(delimiter) };
+  const env = environment();
   try {
     return { code: 0, ...(await promisify(execFile)(file, args, { cwd, env, timeout })) };
   } catch (error) {
@@ -122,6 +169,12 @@ async function run(
     if (typeof code !== "number") throw error; // not started, or killed by the time-out
     return { code, stdout: stdout ?? "", stderr: stderr ?? "" };
   }
+}
+
+/** PATH without this project's own Node 24: the commands start on whatever the machine has. */
+function environment(): NodeJS.ProcessEnv {
+  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
+  return { ...process.env, PATH: path.join(delimiter) };
 }
 
 /** npm 10 and 11 print a list of the packed packages, npm 12 an object by name. */
