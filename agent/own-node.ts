@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { loadavg } from "node:os";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
@@ -13,6 +13,7 @@ import { controlSubject, inboxPrefix } from "../shared/protocol/subjects.ts";
 import { Heartbeats } from "./heartbeat/heartbeats.ts";
 import { OutboxKeeper, type OutboxState } from "./outbox/outbox-keeper.ts";
 import { GrowthRate, runwaySeconds } from "./outbox/runway.ts";
+import { refusedCount } from "./uplink/refused-events.ts";
 import { Uplink } from "./uplink/uplink.ts";
 
 /** What a node tells of its copy. */
@@ -37,6 +38,7 @@ export interface OwnNodeInit {
 
 const NEARLY_FULL = 0.8;
 const SHORT_RUNWAY_S = 3600;
+const REFUSED_EVERY_MS = 10_000;
 /** nats-server can't even delete on a disk that is quite full. */
 const DISK_FULL_BYTES = 8 * 1024 * 1024;
 
@@ -47,6 +49,8 @@ export class OwnNode {
   readonly #startedMs = Date.now();
   readonly #growth = new GrowthRate();
   readonly #heartbeats: Heartbeats;
+  #control: Subscription | undefined;
+  #refusedTimer: NodeJS.Timeout | undefined;
   readonly uplink: Uplink;
   readonly outbox: OutboxKeeper;
 
@@ -91,7 +95,10 @@ export class OwnNode {
     this.uplink.start();
     this.#heartbeats.start();
     void this.#heartbeats.beat();
-    nc.subscribe(controlSubject(config.node, "accept-hole"), {
+    void this.#lookAtRefused();
+    this.#refusedTimer = setInterval(() => void this.#lookAtRefused(), REFUSED_EVERY_MS);
+    this.#refusedTimer.unref();
+    this.#control = nc.subscribe(controlSubject(config.node, "accept-hole"), {
       callback: (error, message) => {
         if (error) return;
         const request = acceptHoleRequest.safeParse(readJson(message.data));
@@ -102,9 +109,19 @@ export class OwnNode {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#refusedTimer);
+    this.#control?.unsubscribe();
     await this.#heartbeats[Symbol.asyncDispose]();
     await this.uplink[Symbol.asyncDispose]();
     await this.outbox[Symbol.asyncDispose]();
+  }
+
+  /** Holds for as long as somebody has not looked at them and purged the stream. */
+  async #lookAtRefused(): Promise<void> {
+    const { nc, conditions } = this.#init;
+    const count = await refusedCount(nc).catch(() => undefined);
+    if (count === 0) conditions.clear("refused-events");
+    if (count && !conditions.has("refused-events")) conditions.raise("refused-events", { count });
   }
 
   async #heartbeat(): Promise<Heartbeat> {

@@ -40,6 +40,7 @@ export class Coordinator implements Daemon {
   #sys: NatsConnection | undefined;
   #links: LinkWatch | undefined;
   #own: OwnNode | undefined;
+  #ownTurn: Promise<void> = Promise.resolve();
   #sequencer: Sequencer | undefined;
   #leadership: Leadership | undefined;
   #retention: LogRetention | undefined;
@@ -79,14 +80,6 @@ export class Coordinator implements Daemon {
     });
     this.#leadership = this.#newLeadership(nc);
     await this.#leadership.start();
-    this.#own = new OwnNode({
-      nc,
-      config,
-      conditions: this.#conditions,
-      metrics: this.#metrics,
-      log: this.#log,
-    });
-    this.#own.start();
     nc.subscribe(SUBJECT.heartbeats, {
       callback: (error, message) => {
         if (!error) this.#onHeartbeat(message.subject, message.data);
@@ -120,7 +113,7 @@ export class Coordinator implements Daemon {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#links?.[Symbol.asyncDispose]();
-    await this.#own?.[Symbol.asyncDispose]();
+    await this.#shipOwn(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
@@ -179,13 +172,35 @@ export class Coordinator implements Daemon {
       onLead: () => {
         this.#sequencer?.lead();
         this.#retention?.start();
+        void this.#shipOwn(true);
       },
       onStop: () => {
         this.#sequencer?.stop();
         this.#retention?.stop();
+        void this.#shipOwn(false);
         this.#conditions.raise("coordinator-not-leading", { leader: this.#leadership?.holder ?? "another" });
       },
     });
+  }
+
+  /** Ships the hub's own outbox, on whichever coordinator leads: two would speak under one name. */
+  #shipOwn(wanted: boolean): Promise<void> {
+    this.#ownTurn = this.#ownTurn.then(async () => {
+      if (wanted === (this.#own !== undefined)) return;
+      const before = this.#own;
+      this.#own = undefined;
+      await before?.[Symbol.asyncDispose]();
+      if (!wanted || !this.#nc) return;
+      this.#own = new OwnNode({
+        nc: this.#nc,
+        config: this.#config,
+        conditions: this.#conditions,
+        metrics: this.#metrics,
+        log: this.#log,
+      });
+      this.#own.start();
+    });
+    return this.#ownTurn;
   }
 
   /** The same after a restart, another than that of any other coordinator of this hub. */

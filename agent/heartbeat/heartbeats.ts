@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
 import { heartbeatSubject, statusSubject } from "../../shared/protocol/subjects.ts";
@@ -19,6 +19,7 @@ export interface HeartbeatsInit {
 export class Heartbeats {
   readonly #init: HeartbeatsInit;
   #timer: NodeJS.Timeout | undefined;
+  #subscription: Subscription | undefined;
   #making = false;
 
   constructor(init: HeartbeatsInit) {
@@ -27,7 +28,7 @@ export class Heartbeats {
 
   start(): void {
     const { nc, node, intervalMs } = this.#init;
-    nc.subscribe(statusSubject(node), {
+    this.#subscription = nc.subscribe(statusSubject(node), {
       callback: (error, message) => {
         if (error) return;
         void this.#init.make().then(
@@ -56,5 +57,6 @@ export class Heartbeats {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#subscription?.unsubscribe();
   }
 }
