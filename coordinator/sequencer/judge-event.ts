@@ -1,5 +1,7 @@
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
-import { parseEventSubject } from "../../shared/protocol/subjects.ts";
+import { carriedHeaders } from "../../shared/protocol/headers.ts";
+import { MAX_ID_LENGTH } from "../../shared/protocol/identity.ts";
+import { isToken, parseEventSubject } from "../../shared/protocol/subjects.ts";
 
 /** What the log takes. */
 export interface LogRules {
@@ -10,13 +12,32 @@ export interface LogRules {
 /** Room for the headers that the log adds. */
 export const LOG_HEADERS_BYTES = 2048;
 
+/** A protocol line of nats-server ends at 4096 bytes, reply subject and numbers included; it closes the connection. */
+const MAX_SUBJECT_BYTES = 2048;
+
 export type RefusalReason = "too-large" | "bad-subject" | "bad-headers";
 
-/** Why the log would not take this event; undefined: it does. What is refused stays at its origin, set aside. */
+/**
+ * Why the log would not take this event; undefined: it does. What is refused stays at its origin, set aside. Strict,
+ * because an event that the hub's server then refuses comes back for ever and holds up everybody else's with it.
+ */
 export function judgeEvent(event: ShippedEvent, rules: LogRules): RefusalReason | undefined {
-  if (event.headerText.length + event.body.byteLength + LOG_HEADERS_BYTES > rules.maxMessageBytes)
-    return "too-large";
-  if (parseEventSubject(event.subject) === undefined) return "bad-subject";
-  if (/[\r\n]/.test(event.id)) return "bad-headers";
+  if (isTooLarge(event, rules.maxMessageBytes - LOG_HEADERS_BYTES)) return "too-large";
+  if (!isEventSubject(event.subject)) return "bad-subject";
+  if (event.id === "" || event.id.length > MAX_ID_LENGTH || /[\r\n]/.test(event.id)) return "bad-headers";
+  // An agent leaves out what a stream would act on. One that doesn't is not to be trusted with the log's headers.
+  if (carriedHeaders(event.headerText) !== event.headerText) return "bad-headers";
   return undefined;
+}
+
+function isTooLarge(event: ShippedEvent, maxBytes: number): boolean {
+  const { headerText, body } = event;
+  // No text takes more than three bytes a character: the exact size matters only near the bound.
+  if (headerText.length * 3 + body.byteLength <= maxBytes) return false;
+  return Buffer.byteLength(headerText) + body.byteLength > maxBytes;
+}
+
+function isEventSubject(subject: string): boolean {
+  if (subject.length > MAX_SUBJECT_BYTES || Buffer.byteLength(subject) > MAX_SUBJECT_BYTES) return false;
+  return parseEventSubject(subject) !== undefined && subject.split(".").every(isToken);
 }

@@ -46,7 +46,8 @@ export function identityOf(headerText: string, id: string): EventIdentity {
   };
 }
 
-const MAX_ID_LENGTH = 256;
+/** Longer ones are not taken for ids: they travel in every header of the event. */
+export const MAX_ID_LENGTH = 256;
 
 /**
  * An event's id: what the publisher gave, else derived from where and when it was stored and from its body, so that
