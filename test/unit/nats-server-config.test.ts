@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { parseGoDurationMs } from "../../shared/nats/go-duration.ts";
+import { LINK_PATIENCE } from "../../shared/nats/link-patience.ts";
 import {
   renderLinkRemote,
   renderServerConfig,
@@ -116,4 +118,11 @@ test("the text: blocks, lists, comments, includes, escapes; undefined leaves a k
       "",
     ].join("\n"),
   );
+});
+
+test("data that may be queued on a link drains before its pings run out", () => {
+  for (const { pingInterval, pingMax, drainMs } of Object.values(LINK_PATIENCE)) {
+    // The ping just behind it is answered too late when the timer fires once more than pings may be out.
+    expect(drainMs).toBeLessThan(pingMax * (parseGoDurationMs(pingInterval) ?? 0));
+  }
 });
