@@ -7,6 +7,7 @@ import { ConnectionWatch } from "../shared/nats/connection-watch.ts";
 import { ensureStreams } from "../shared/nats/ensure-stream.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
 import { LinkWatch } from "../shared/nats/link-watch.ts";
+import { requireServerVersion } from "../shared/nats/server-version.ts";
 import { wantedStreams } from "../shared/nats/streams.ts";
 import { Conditions } from "../shared/observe/conditions.ts";
 import { HttpServer } from "../shared/observe/http-server.ts";
@@ -56,6 +57,7 @@ export class Agent implements Daemon {
     await this.#http.start();
     const nc = await this.#connect("agent", config.nats.agentSeedFile);
     this.#nc = nc;
+    requireServerVersion(nc);
     await ensureStreams(nc, wantedStreams(config));
     const { position } = config.sync.enabled ? await readCopyState(nc) : { position: undefined };
     this.#own = new OwnNode({

@@ -4,8 +4,11 @@ import { type Config, configNotes } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { connectNats } from "../shared/nats/connect.ts";
 import { ConnectionWatch } from "../shared/nats/connection-watch.ts";
+import { ContestedNames } from "../shared/nats/contested-names.ts";
 import { ensureStreams } from "../shared/nats/ensure-stream.ts";
+import type { LinkChange } from "../shared/nats/link-table.ts";
 import { LinkWatch } from "../shared/nats/link-watch.ts";
+import { requireServerVersion } from "../shared/nats/server-version.ts";
 import { wantedStreams } from "../shared/nats/streams.ts";
 import { Conditions } from "../shared/observe/conditions.ts";
 import { HttpServer } from "../shared/observe/http-server.ts";
@@ -17,6 +20,7 @@ import { inboxPrefix, SUBJECT } from "../shared/protocol/subjects.ts";
 import { EventTotals } from "./fleet/event-totals.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { IngestTimes } from "./fleet/ingest-times.ts";
+import { LagWatch } from "./fleet/lag-watch.ts";
 import { type ReplicationView, replicationView } from "./fleet/replication-view.ts";
 import { addApi } from "./http/api.ts";
 import { Leadership } from "./leadership/leadership.ts";
@@ -25,6 +29,7 @@ import { Sequencer } from "./sequencer/sequencer.ts";
 
 /** What waits is written and the marks with it, so that the next start reads nothing; a slow disk gets so long. */
 const DRAIN_TIMEOUT_MS = 3000;
+const JUDGE_EVERY_MS = 1000;
 
 /** A hub's daemon: puts the events of all origins in order, knows the nodes, ships the hub's own outbox. */
 export class Coordinator implements Daemon {
@@ -36,6 +41,9 @@ export class Coordinator implements Daemon {
   readonly #fleet: Fleet;
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
+  readonly #contested = new ContestedNames();
+  readonly #lag = new LagWatch();
+  #judgeTimer: NodeJS.Timeout | undefined;
   #nc: NatsConnection | undefined;
   #sys: NatsConnection | undefined;
   #links: LinkWatch | undefined;
@@ -71,6 +79,7 @@ export class Coordinator implements Daemon {
     await this.#http.start();
     const nc = await this.#connect("agent", config.nats.agentSeedFile);
     this.#nc = nc;
+    requireServerVersion(nc);
     await ensureStreams(nc, wantedStreams(config));
     this.#sequencer = this.#newSequencer(nc);
     this.#retention = new LogRetention({
@@ -90,8 +99,9 @@ export class Coordinator implements Daemon {
     this.#links = await new LinkWatch({
       nc: this.#sys,
       log: this.#log,
-      onChange: (change) => this.#fleet.onLink(change, Date.now()),
+      onChange: (change) => this.#onLink(change),
     }).start();
+    this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#conditions.clear("starting");
     this.#log.info({ node: config.node }, "ready");
     return this;
@@ -112,6 +122,7 @@ export class Coordinator implements Daemon {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#judgeTimer);
     await this.#links?.[Symbol.asyncDispose]();
     await this.#shipOwn(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
@@ -266,6 +277,23 @@ export class Coordinator implements Daemon {
     });
   }
 
+  #onLink(change: LinkChange): void {
+    this.#fleet.onLink(change, Date.now());
+    this.#contested.observe(change);
+  }
+
+  /** What follows from the numbers, looked at once a second. */
+  #judge(): void {
+    const nowMs = Date.now();
+    const contested = this.#contested.names(nowMs);
+    for (const { name } of this.#nodes()) {
+      const twice = contested.includes(name) || this.#fleet.isDuplicate(name, nowMs);
+      this.#conditions.set(twice, "duplicate-name", { node: name }, name);
+    }
+    if (!this.#sequencer?.reign) return;
+    this.#lag.judge(this.#replication(), this.#nodes(), this.#conditions, nowMs);
+  }
+
   #onHeartbeat(subject: string, data: Uint8Array): void {
     let parsed: ReturnType<typeof heartbeat.safeParse>;
     try {
@@ -275,8 +303,7 @@ export class Coordinator implements Daemon {
     }
     // A leaf may publish under its own name only; what the body claims must agree with that.
     if (!parsed.success || subject.split(".")[2] !== parsed.data.node) return;
-    const { duplicate } = this.#fleet.onHeartbeat(parsed.data, Date.now());
-    this.#conditions.set(duplicate, "duplicate-name", { node: parsed.data.node }, parsed.data.node);
+    this.#fleet.onHeartbeat(parsed.data, Date.now());
   }
 
   async #onServer(connected: boolean): Promise<void> {

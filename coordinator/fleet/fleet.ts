@@ -82,8 +82,7 @@ export class Fleet {
     this.#known(name).rttMs = rttMs;
   }
 
-  /** True when two agents seem to run under one name. */
-  onHeartbeat(heartbeat: Heartbeat, nowMs: number): { readonly duplicate: boolean } {
+  onHeartbeat(heartbeat: Heartbeat, nowMs: number): void {
     const node = this.#known(heartbeat.node);
     const before = node.heartbeat;
     if (before && before.run !== heartbeat.run && heartbeat.startedMs < before.startedMs) {
@@ -97,8 +96,13 @@ export class Fleet {
     node.lastSeenMs = nowMs;
     node.region = heartbeat.region ?? node.region;
     node.capabilities = heartbeat.capabilities;
-    const windowMs = heartbeat.intervalMs * DUPLICATE_WINDOW_INTERVALS;
-    return { duplicate: node.secondRunAtMs !== undefined && nowMs - node.secondRunAtMs < windowMs };
+  }
+
+  /** Two agents seem to run under one name. */
+  isDuplicate(name: string, nowMs: number): boolean {
+    const { secondRunAtMs, heartbeat } = this.#known(name);
+    const windowMs = (heartbeat?.intervalMs ?? 0) * DUPLICATE_WINDOW_INTERVALS;
+    return secondRunAtMs !== undefined && nowMs - secondRunAtMs < windowMs;
   }
 
   list(nowMs: number): FleetNode[] {
