@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+
+// The judge's eyes: a plain NATS client and the names of the public interface, spelled out here on purpose. Nothing of
+// the code that is judged is used to judge it.
+
+/** A message as a stream has it. */
+export interface Stored {
+  readonly streamSeq: number;
+  readonly storedAt: string;
+  readonly subject: string;
+  readonly body: string;
+  readonly headers: ReadonlyMap<string, string>;
+  /** `Cim-Id`, else the publisher's `Nats-Msg-Id`, else "". */
+  readonly id: string;
+  /** `Cim-Log`; undefined in an outbox, and for what a copy notes of itself. */
+  readonly log: { readonly reign: string; readonly index: number } | undefined;
+  /** `Cim-Origin`; undefined in an outbox and for control records. */
+  readonly origin: { readonly node: string; readonly incarnation: number; readonly seq: number } | undefined;
+}
+
+export interface ReadStream {
+  readonly name: string;
+  readonly messages: Stored[];
+  /** What the stream itself says it has. */
+  readonly said: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+export function bodyHash(body: Uint8Array): string {
+  return createHash("sha256").update(body).digest("base64url").slice(0, 22);
+}
+
+/** Reads a whole stream as any program on the node could. */
+export async function readStream(url: string, name: string): Promise<ReadStream> {
+  const nc = await connect({ servers: url, reconnect: false, timeout: 5000, name: "test judge" });
+  try {
+    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
+    const { state } = await jsm.streams.info(name);
+    const messages: Stored[] = [];
+    for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; ) {
+      const before = messages.length;
+      for await (const message of await jsm.direct.getBatch(name, { seq, batch: 1000 })) {
+        if (message.seq > state.last_seq) break;
+        messages.push(stored(message));
+        seq = message.seq + 1;
+      }
+      if (messages.length === before) break;
+    }
+    return {
+      name,
+      messages,
+      said: state.messages,
+      firstSeq: state.first_seq,
+      lastSeq: state.last_seq,
+    };
+  } finally {
+    await nc.close();
+  }
+}
+
+function stored(message: {
+  seq: number;
+  timestamp: string;
+  subject: string;
+  data: Uint8Array;
+  header: { keys(): string[]; get(key: string): string };
+}): Stored {
+  const headers = new Map(message.header.keys().map((key) => [key, message.header.get(key)]));
+  const [reign, index] = /^(.+)\.(\d+)$/.exec(headers.get("Cim-Log") ?? "")?.slice(1) ?? [];
+  const [node, incarnation, , seq] = headers.get("Cim-Origin")?.split(" ") ?? [];
+  return {
+    streamSeq: message.seq,
+    storedAt: message.timestamp,
+    subject: message.subject,
+    body: bodyHash(message.data),
+    headers,
+    id: headers.get("Cim-Id") ?? headers.get("Nats-Msg-Id") ?? "",
+    log: reign !== undefined && index !== undefined ? { reign, index: Number(index) } : undefined,
+    origin:
+      node !== undefined && seq !== undefined
+        ? { node, incarnation: Number(incarnation), seq: Number(seq) }
+        : undefined,
+  };
+}
