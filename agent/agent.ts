@@ -2,13 +2,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
 import { configNotes } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
-import { connectNats } from "../shared/nats/connect.ts";
-import { ConnectionWatch } from "../shared/nats/connection-watch.ts";
-import { ensureStreams } from "../shared/nats/ensure-stream.ts";
+import { OwnServer } from "../shared/daemon/own-server.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
-import { LinkWatch } from "../shared/nats/link-watch.ts";
-import { requireServerVersion } from "../shared/nats/server-version.ts";
-import { wantedStreams } from "../shared/nats/streams.ts";
 import { Conditions } from "../shared/observe/conditions.ts";
 import { HttpServer } from "../shared/observe/http-server.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
@@ -26,9 +21,7 @@ export class Agent implements Daemon {
   readonly #conditions = new Conditions();
   readonly #metrics: Metrics;
   readonly #http: HttpServer;
-  #nc: NatsConnection | undefined;
-  #sys: NatsConnection | undefined;
-  #links: LinkWatch | undefined;
+  readonly #server: OwnServer;
   #own: OwnNode | undefined;
   #downlink: Downlink | undefined;
   #newestMs = 0;
@@ -37,6 +30,14 @@ export class Agent implements Daemon {
     this.#config = config;
     this.#log = createLog({ name: "cim-agent", level: config.logLevel, node: config.node });
     this.#metrics = new Metrics({ by: ["agent"], conditions: this.#conditions });
+    this.#server = new OwnServer({
+      config,
+      program: "cim-agent",
+      conditions: this.#conditions,
+      log: this.#log,
+      onServer: (up) => this.#wayToHub(up),
+      onLink: (change) => this.#onLink(change),
+    });
     this.#http = new HttpServer({
       listen: config.http,
       log: this.#log,
@@ -55,10 +56,7 @@ export class Agent implements Daemon {
     });
     for (const note of configNotes(config)) this.#log.warn({ note }, "configuration");
     await this.#http.start();
-    const nc = await this.#connect("agent", config.nats.agentSeedFile);
-    this.#nc = nc;
-    requireServerVersion(nc);
-    await ensureStreams(nc, wantedStreams(config));
+    const nc = await this.#server.connect();
     const { position } = config.sync.enabled ? await readCopyState(nc) : { position: undefined };
     this.#own = new OwnNode({
       nc,
@@ -72,15 +70,9 @@ export class Agent implements Daemon {
     this.#own.start();
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
     this.#downlink?.start();
-    new ConnectionWatch(nc).onChange((connected) => void this.#onServer(connected));
-    this.#sys = await this.#connect("sys", config.nats.sysSeedFile);
-    this.#links = await new LinkWatch({
-      nc: this.#sys,
-      log: this.#log,
-      onChange: (change) => this.#onLink(change),
-    }).start();
-    if (this.#links.links.length === 0) this.#conditions.raise("link-down");
-    this.#metrics.readFrom("cim_link_up", () => [[{ node }, (this.#links?.links.length ?? 0) > 0 ? 1 : 0]]);
+    await this.#server.watch();
+    if (this.#server.links.length === 0) this.#conditions.raise("link-down");
+    this.#metrics.readFrom("cim_link_up", () => [[{ node }, this.#server.links.length > 0 ? 1 : 0]]);
     this.#conditions.clear("starting");
     this.#log.info({ node }, "ready");
     return this;
@@ -90,38 +82,23 @@ export class Agent implements Daemon {
     const before = this.#config;
     this.#config = { ...before, logLevel: config.logLevel, outbox: config.outbox, sync: config.sync };
     this.#log.level = config.logLevel;
-    const nc = this.#nc;
-    if (!nc) return;
-    await ensureStreams(nc, wantedStreams(this.#config));
+    await this.#server.reconfigure(this.#config);
     if (before.sync.enabled !== config.sync.enabled) {
       this.#log.warn("sync.enabled changes with the next start");
     } else if (JSON.stringify(before.sync.domains) !== JSON.stringify(config.sync.domains)) {
       await this.#downlink?.[Symbol.asyncDispose]();
-      this.#downlink = this.#newDownlink(nc);
+      this.#downlink = this.#newDownlink(this.#server.nc);
       this.#downlink.start();
     }
     this.#log.info("reloaded: log level, outbox, domains");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#links?.[Symbol.asyncDispose]();
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();
     await this.#http[Symbol.asyncDispose]();
-    await this.#sys?.close();
-    await this.#nc?.close();
+    await this.#server[Symbol.asyncDispose]();
     this.#log.info("ended");
-  }
-
-  #connect(user: "agent" | "sys", seedFile: string): Promise<NatsConnection> {
-    const { node, nats } = this.#config;
-    return connectNats({
-      url: nats.url,
-      seedFile,
-      name: `cim-agent ${node} ${user}`,
-      ...(user === "agent" && { inboxPrefix: inboxPrefix(node) }),
-      log: this.#log,
-    });
   }
 
   #newDownlink(nc: NatsConnection): Downlink {
@@ -152,38 +129,19 @@ export class Agent implements Daemon {
 
   #onLink(change: LinkChange): void {
     this.#log.info({ link: change.kind, hub: change.link.name }, `link ${change.kind}`);
-    if (change.kind === "up") {
-      this.#conditions.clear("link-down");
-      this.#own?.uplink.linkUp();
-      this.#downlink?.linkUp();
-      return;
-    }
-    if ((this.#links?.links.length ?? 0) > 0) return;
-    this.#conditions.raise("link-down");
-    this.#own?.uplink.linkDown();
-    this.#downlink?.linkDown();
+    if (change.kind === "down" && this.#server.links.length > 0) return;
+    this.#conditions.set(change.kind === "down", "link-down");
+    this.#wayToHub(change.kind === "up");
   }
 
-  async #onServer(connected: boolean): Promise<void> {
-    if (!connected) {
-      this.#conditions.raise("server-down");
+  /** The way to the hub is open or closed: what is on it will not be answered. */
+  #wayToHub(open: boolean): void {
+    if (open) {
+      this.#own?.uplink.linkUp();
+      this.#downlink?.linkUp();
+    } else {
       this.#own?.uplink.linkDown();
       this.#downlink?.linkDown();
-      return;
     }
-    const nc = this.#nc;
-    if (!nc) return;
-    try {
-      // The store may be another one than before.
-      await ensureStreams(nc, wantedStreams(this.#config));
-    } catch (error) {
-      this.#log.error({ err: error }, "the streams can't be used");
-      this.#conditions.raise("store-error", error instanceof Error ? error.message : String(error));
-      return;
-    }
-    this.#conditions.clear("server-down");
-    this.#conditions.clear("store-error");
-    this.#own?.uplink.linkUp();
-    this.#downlink?.linkUp();
   }
 }

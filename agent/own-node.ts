@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { statfs } from "node:fs/promises";
 import { loadavg } from "node:os";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
+import { diskSpace } from "../shared/nats/server-health.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
 import type { Log } from "../shared/observe/log.ts";
@@ -39,8 +39,6 @@ export interface OwnNodeInit {
 const NEARLY_FULL = 0.8;
 const SHORT_RUNWAY_S = 3600;
 const REFUSED_EVERY_MS = 10_000;
-/** nats-server can't even delete on a disk that is quite full. */
-const DISK_FULL_BYTES = 8 * 1024 * 1024;
 
 /** A node's own part: its outbox on its way to the log, and word of how the node is. On every node, hubs too. */
 export class OwnNode {
@@ -186,7 +184,6 @@ export class OwnNode {
     const percent = Math.round(used * 100);
     conditions.set(used >= NEARLY_FULL && used < 0.99, "outbox-nearly-full", { percent });
     conditions.set(used >= 0.99, "outbox-full");
-    conditions.set(freeBytes < DISK_FULL_BYTES, "disk-full");
     conditions.set(runwayS !== null && runwayS < SHORT_RUNWAY_S, "disk-runway-short", {
       seconds: runwayS ?? 0,
     });
@@ -194,14 +191,9 @@ export class OwnNode {
   }
 
   async #freeBytes(): Promise<number> {
-    const { storeDir } = this.#init.config.nats;
-    try {
-      const { bavail, bsize } = await statfs(storeDir);
-      return bavail * bsize;
-    } catch {
-      // Hardened away from the daemon, or not there yet: the outbox's own limit is known all the same.
-      return Number.MAX_SAFE_INTEGER;
-    }
+    // Hardened away from the daemon, or not there yet: the outbox's own limit is known all the same.
+    const space = await diskSpace(this.#init.config.nats.storeDir).catch(() => undefined);
+    return space?.freeBytes ?? Number.MAX_SAFE_INTEGER;
   }
 }
 

@@ -2,14 +2,9 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { OwnNode } from "../agent/own-node.ts";
 import { type Config, configNotes } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
-import { connectNats } from "../shared/nats/connect.ts";
-import { ConnectionWatch } from "../shared/nats/connection-watch.ts";
+import { OwnServer } from "../shared/daemon/own-server.ts";
 import { ContestedNames } from "../shared/nats/contested-names.ts";
-import { ensureStreams } from "../shared/nats/ensure-stream.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
-import { LinkWatch } from "../shared/nats/link-watch.ts";
-import { requireServerVersion } from "../shared/nats/server-version.ts";
-import { wantedStreams } from "../shared/nats/streams.ts";
 import { Conditions } from "../shared/observe/conditions.ts";
 import { HttpServer } from "../shared/observe/http-server.ts";
 import { createLog, type Log } from "../shared/observe/log.ts";
@@ -44,9 +39,7 @@ export class Coordinator implements Daemon {
   readonly #contested = new ContestedNames();
   readonly #lag = new LagWatch();
   #judgeTimer: NodeJS.Timeout | undefined;
-  #nc: NatsConnection | undefined;
-  #sys: NatsConnection | undefined;
-  #links: LinkWatch | undefined;
+  readonly #server: OwnServer;
   #own: OwnNode | undefined;
   #ownTurn: Promise<void> = Promise.resolve();
   #sequencer: Sequencer | undefined;
@@ -58,6 +51,14 @@ export class Coordinator implements Daemon {
     this.#log = createLog({ name: "cim-coordinator", level: config.logLevel, node: config.node });
     this.#metrics = new Metrics({ by: ["coordinator", "agent"], conditions: this.#conditions });
     this.#fleet = new Fleet(config, Date.now());
+    this.#server = new OwnServer({
+      config,
+      program: "cim-coordinator",
+      conditions: this.#conditions,
+      log: this.#log,
+      onServer: (up) => void this.#onServer(up),
+      onLink: (change) => this.#onLink(change),
+    });
     this.#http = new HttpServer({
       listen: config.http,
       log: this.#log,
@@ -77,10 +78,7 @@ export class Coordinator implements Daemon {
     for (const note of configNotes(config)) this.#log.warn({ note }, "configuration");
     this.#serve();
     await this.#http.start();
-    const nc = await this.#connect("agent", config.nats.agentSeedFile);
-    this.#nc = nc;
-    requireServerVersion(nc);
-    await ensureStreams(nc, wantedStreams(config));
+    const nc = await this.#server.connect();
     this.#sequencer = this.#newSequencer(nc);
     this.#retention = new LogRetention({
       nc,
@@ -94,13 +92,7 @@ export class Coordinator implements Daemon {
         if (!error) this.#onHeartbeat(message.subject, message.data);
       },
     });
-    new ConnectionWatch(nc).onChange((connected) => void this.#onServer(connected));
-    this.#sys = await this.#connect("sys", config.nats.sysSeedFile);
-    this.#links = await new LinkWatch({
-      nc: this.#sys,
-      log: this.#log,
-      onChange: (change) => this.#onLink(change),
-    }).start();
+    await this.#server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#conditions.clear("starting");
     this.#log.info({ node: config.node }, "ready");
@@ -117,32 +109,19 @@ export class Coordinator implements Daemon {
     };
     this.#log.level = config.logLevel;
     this.#fleet.configure(this.#config);
-    if (this.#nc) await ensureStreams(this.#nc, wantedStreams(this.#config));
+    await this.#server.reconfigure(this.#config);
     this.#log.info({ leaves: config.leaves.length }, "reloaded: leaves, log level, outbox, log");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#judgeTimer);
-    await this.#links?.[Symbol.asyncDispose]();
     await this.#shipOwn(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
     await this.#http[Symbol.asyncDispose]();
-    await this.#sys?.close();
-    await this.#nc?.close();
+    await this.#server[Symbol.asyncDispose]();
     this.#log.info("ended");
-  }
-
-  #connect(user: "agent" | "sys", seedFile: string): Promise<NatsConnection> {
-    const { node, nats } = this.#config;
-    return connectNats({
-      url: nats.url,
-      seedFile,
-      name: `cim-coordinator ${node} ${user}`,
-      ...(user === "agent" && { inboxPrefix: inboxPrefix(node) }),
-      log: this.#log,
-    });
   }
 
   #newSequencer(nc: NatsConnection): Sequencer {
@@ -201,9 +180,9 @@ export class Coordinator implements Daemon {
       const before = this.#own;
       this.#own = undefined;
       await before?.[Symbol.asyncDispose]();
-      if (!wanted || !this.#nc) return;
+      if (!wanted) return;
       this.#own = new OwnNode({
-        nc: this.#nc,
+        nc: this.#server.nc,
         config: this.#config,
         conditions: this.#conditions,
         metrics: this.#metrics,
@@ -306,24 +285,11 @@ export class Coordinator implements Daemon {
     this.#fleet.onHeartbeat(parsed.data, Date.now());
   }
 
-  async #onServer(connected: boolean): Promise<void> {
-    if (!connected) {
-      this.#conditions.raise("server-down");
+  async #onServer(up: boolean): Promise<void> {
+    if (!up) {
       this.#own?.uplink.linkDown();
       return;
     }
-    const nc = this.#nc;
-    if (!nc) return;
-    try {
-      // The store may be another one than before.
-      await ensureStreams(nc, wantedStreams(this.#config));
-    } catch (error) {
-      this.#log.error({ err: error }, "the streams can't be used");
-      this.#conditions.raise("store-error", error instanceof Error ? error.message : String(error));
-      return;
-    }
-    this.#conditions.clear("server-down");
-    this.#conditions.clear("store-error");
     await this.#leadership?.turn();
     this.#own?.uplink.linkUp();
   }
