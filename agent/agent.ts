@@ -3,6 +3,7 @@ import type { Config } from "../shared/config/index.ts";
 import { configNotes } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { OwnServer } from "../shared/daemon/own-server.ts";
+import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
 import { Conditions } from "../shared/observe/conditions.ts";
 import { HttpServer } from "../shared/observe/http-server.ts";
@@ -109,6 +110,7 @@ export class Agent implements Daemon {
       hubDomain: nats.hubDomain,
       inboxPrefix: inboxPrefix(node),
       domains: sync.domains,
+      drainMs: LINK_PATIENCE[this.#config.heartbeat.preset].drainMs,
       conditions: this.#conditions,
       log: this.#log.child({ part: "downlink" }),
       refused: new RefusedEvents(nc, node),

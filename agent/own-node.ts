@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { loadavg } from "node:os";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
+import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import { diskSpace } from "../shared/nats/server-health.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
@@ -69,6 +70,7 @@ export class OwnNode {
       inboxPrefix: inboxPrefix(config.node),
       hasCopy,
       ...(init.seen && { seen: init.seen }),
+      drainMs: LINK_PATIENCE[config.heartbeat.preset].drainMs,
       conditions,
       log: log.child({ part: "uplink" }),
       onConfirmed: (seq) => this.outbox.confirmed(seq),

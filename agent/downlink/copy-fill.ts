@@ -1,6 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { positionOf } from "../../shared/follow/read-history.ts";
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import type { FlowWindow } from "../../shared/nats/flow-window.ts";
 import { fillConsumer } from "../../shared/nats/server-rights.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -20,6 +21,7 @@ export interface CopyFillInit {
   readonly inboxPrefix: string;
   readonly log: Log;
   readonly writer: CopyWriter;
+  readonly window: FlowWindow;
   /** Stops following; what was taken is written when it resolves. */
   readonly pause: () => Promise<void>;
   readonly finished: (record: CopyRecord) => void;
@@ -78,6 +80,7 @@ export class CopyFill {
         domain: hubDomain,
         consumerName: fillConsumer(node),
         startSeq,
+        window: this.#init.window,
         filters: everything ? [] : filling.domains.map(domainFilter),
       }).start();
       this.#reader = reader;

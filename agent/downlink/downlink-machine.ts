@@ -84,10 +84,16 @@ export class DownlinkMachine {
     return this.#writing === undefined && this.#queue.length === 0;
   }
 
+  /** Whether what was asked for under that token is still waited for. */
+  awaits(token: number): boolean {
+    return token === this.#expectedToken;
+  }
+
   begin(): DownlinkOutput[] {
     const stop = this.#drop();
     this.#phase = "surveying";
-    return [...stop, { do: "survey", token: this.#expect() }];
+    // The copy's end is known only after the write that is under way.
+    return this.#writing ? stop : [...stop, this.#survey()];
   }
 
   lost(): DownlinkOutput[] {
@@ -171,6 +177,7 @@ export class DownlinkMachine {
     const writing = this.#writing;
     if (!writing) return [];
     this.#writing = undefined;
+    if (this.#phase === "surveying") return [this.#survey()];
     if (result.kind !== "stored") return this.#phase === "following" ? this.#later() : [];
     this.#failures = 0;
     this.#position = writing.at(-1)?.position ?? this.#position;
@@ -215,6 +222,10 @@ export class DownlinkMachine {
     this.#queueBytes = 0;
     this.#expectedToken = 0;
     return reading ? [{ do: "stop-reading" }] : [];
+  }
+
+  #survey(): DownlinkOutput {
+    return { do: "survey", token: this.#expect() };
   }
 
   #expect(): number {

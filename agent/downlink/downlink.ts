@@ -3,6 +3,7 @@ import { positionOf, readReignHistory, type StreamHistory } from "../../shared/f
 import { lastCommonPosition, sequenceAtIndex } from "../../shared/follow/reign-history.ts";
 import { StreamFeed } from "../../shared/follow/stream-feed.ts";
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import { FlowWindow } from "../../shared/nats/flow-window.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { apiPrefix } from "../../shared/nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
@@ -32,6 +33,8 @@ export interface DownlinkInit {
   readonly inboxPrefix: string;
   /** Domains the copy shall hold; `*` for all. */
   readonly domains: readonly string[];
+  /** What may be on its way over the link, as a time to drain, ms. */
+  readonly drainMs: number;
   readonly conditions: Conditions;
   readonly log: Log;
   readonly refused: RefusedEvents;
@@ -52,6 +55,7 @@ const TRIM_EVERY_MS = 3_600_000;
 export class Downlink {
   readonly #init: DownlinkInit;
   readonly #writer: CopyWriter;
+  readonly #window: FlowWindow;
   readonly #machine: DownlinkMachine;
   readonly #feed = new StreamFeed();
   readonly #fill: CopyFill;
@@ -67,6 +71,12 @@ export class Downlink {
   constructor(init: DownlinkInit) {
     this.#init = init;
     this.#writer = new CopyWriter(init.nc);
+    this.#window = new FlowWindow({
+      first: 64 * 1024,
+      least: 8 * 1024,
+      most: MAX_QUEUE_BYTES,
+      drainMs: init.drainMs,
+    });
     this.#machine = new DownlinkMachine({
       everything: () => this.#record.live.includes(EVERYTHING),
       batchEvents: BATCH_EVENTS,
@@ -76,6 +86,7 @@ export class Downlink {
     this.#fill = new CopyFill({
       ...init,
       writer: this.#writer,
+      window: this.#window,
       pause: () => this.#pause(),
       finished: (record) => this.#filled(record),
       startSeq: (index) => (this.#log ? sequenceAtIndex(this.#log, index) : undefined),
@@ -110,6 +121,7 @@ export class Downlink {
 
   linkDown(): void {
     if (this.#end.signal.aborted) return;
+    this.#window.lost();
     this.#run(this.#machine.lost());
     this.#retry();
   }
@@ -265,6 +277,7 @@ export class Downlink {
           consumerName: copyConsumer(node),
           startSeq: fromSeq,
           filters,
+          window: this.#window,
           timeoutMs: HUB_TIMEOUT_MS,
         }).start(),
       take: (messages) => {

@@ -34,7 +34,7 @@ export type UplinkOutput =
       readonly upTo: number;
       readonly count: number;
     }
-  /** Own events between two sequences, from the copy as with `find`, in order: `offer`, then `refilled`. */
+  /** Own events between two sequences, from the copy as with `find`, in order: `offer`, then `refillEnded`. */
   | { readonly do: "refill"; readonly token: number; readonly after: number; readonly before: number }
   /** Read the outbox from there and `offer` what comes, while `hungry`. */
   | { readonly do: "read"; readonly from: number }
@@ -159,6 +159,16 @@ export class UplinkMachine {
     return this.#confirmed;
   }
 
+  /** Whether what was asked for under that token is still waited for. */
+  awaits(token: number): boolean {
+    return token === this.#expectedToken;
+  }
+
+  /** All own events are in the log or the outbox: what a copy has of them is not needed to ship. */
+  get refilled(): boolean {
+    return this.#phase.name === "shipping" && this.#accepted >= this.#outbox.first - 1;
+  }
+
   /** More events may be offered. */
   get hungry(): boolean {
     return this.#queueBytes < this.#settings.maxQueueBytes;
@@ -266,7 +276,7 @@ export class UplinkMachine {
   }
 
   /** `whole`: the copy has the outbox's first event too, so that it had all that ever was in between. */
-  refilled(token: number, whole: boolean): UplinkOutput[] {
+  refillEnded(token: number, whole: boolean): UplinkOutput[] {
     if (!this.#isExpected(token) || this.#phase.name !== "refilling") return [];
     const { before } = this.#phase;
     if (!whole) {

@@ -10,7 +10,7 @@ import { type IngestReply, ingestReply } from "../../shared/protocol/messages.ts
 import { STREAM } from "../../shared/protocol/names.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
 import { ingestSubject } from "../../shared/protocol/subjects.ts";
-import { BlockSizer } from "./block-sizer.ts";
+import { BlockPace } from "./block-pace.ts";
 import { OwnEvents, shippedFromOutbox } from "./own-events.ts";
 import { RefusedEvents } from "./refused-events.ts";
 import { UplinkMachine, type UplinkOutput } from "./uplink-machine.ts";
@@ -23,6 +23,8 @@ export interface UplinkInit {
   readonly hasCopy: boolean;
   /** Highest reign that the copy knows. */
   readonly seen?: Reign;
+  /** What may be on its way over the link, as a time to drain, ms. */
+  readonly drainMs: number;
   readonly conditions: Conditions;
   readonly log: Log;
   readonly onConfirmed: (seq: number) => void;
@@ -36,6 +38,8 @@ const MAX_QUEUE_BYTES = 2 * 1024 * 1024;
 const SLOW_RETRY_MS = 10_000;
 /** A greeting is a few hundred bytes; a satellite link needs 0.6 s, a hub that reads its log a little more. */
 const ASK_TIMEOUT_MS = 3000;
+/** Nobody listening is said at once by the own server; that says nothing of the link. */
+const NO_RESPONDERS_MS = 1000;
 /** The hub reads its whole log to answer. */
 const PRINTS_TIMEOUT_MS = 60_000;
 
@@ -43,23 +47,26 @@ const PRINTS_TIMEOUT_MS = 60_000;
 export class Uplink {
   readonly #init: UplinkInit;
   readonly #machine: UplinkMachine;
-  readonly #sizer = new BlockSizer();
+  readonly #pace: BlockPace;
   readonly #own: OwnEvents;
   readonly #refused: RefusedEvents;
   readonly #feed = new StreamFeed();
   #fed: (() => void) | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #attempt = 0;
+  #shipping = 0;
+  #linkRun = 0;
   #settingAside: Promise<void> = Promise.resolve();
   readonly #watchers: (() => void)[] = [];
   #ended = false;
 
   constructor(init: UplinkInit) {
     this.#init = init;
+    this.#pace = new BlockPace(init.drainMs);
     this.#own = new OwnEvents(init);
     this.#refused = new RefusedEvents(init.nc, init.node);
     this.#machine = new UplinkMachine(
-      { maxInFlight: MAX_IN_FLIGHT, blockBytes: () => this.#sizer.bytes, maxQueueBytes: MAX_QUEUE_BYTES },
+      { maxInFlight: MAX_IN_FLIGHT, blockBytes: () => this.#pace.blockBytes, maxQueueBytes: MAX_QUEUE_BYTES },
       init.seen,
     );
   }
@@ -91,6 +98,7 @@ export class Uplink {
   /** The link or the server is back: do not wait for the next try. */
   linkUp(): void {
     if (this.#ended) return;
+    this.#pace.relinked();
     this.#attempt = 0;
     clearTimeout(this.#retryTimer);
     this.#run(this.#machine.begin());
@@ -98,6 +106,8 @@ export class Uplink {
 
   /** What is on its way will not be answered. Tries go on: a link may be back before anybody says so. */
   linkDown(): void {
+    if (this.#shipping > 0) this.#pace.unanswered();
+    this.#linkRun += 1;
     this.#startOver();
   }
 
@@ -233,17 +243,19 @@ export class Uplink {
   async #ship(output: Extract<UplinkOutput, { do: "ship" }>): Promise<void> {
     const { token, block } = output;
     const bytes = encodeBlock(block);
+    const link = this.#linkRun;
     const started = performance.now();
-    const reply = await this.#request(bytes, this.#sizer.timeoutMs);
-    if (reply) {
+    this.#shipping += 1;
+    const reply = await this.#request(bytes, this.#pace.timeoutMs);
+    this.#shipping -= 1;
+    const elapsedMs = performance.now() - started;
+    if (reply?.kind === "taken") {
       const unpacked = block.events.reduce((sum, event) => sum + weightOf(event), 0);
-      this.#sizer.answered(unpacked, performance.now() - started);
-      if (reply.kind === "taken") {
-        this.#attempt = 0;
-        this.#init.onBlock(block.events.length, bytes.length);
-      }
-    } else {
-      this.#sizer.unanswered();
+      this.#pace.answered(unpacked, elapsedMs);
+      this.#attempt = 0;
+      this.#init.onBlock(block.events.length, bytes.length);
+    } else if (!reply && link === this.#linkRun && elapsedMs > NO_RESPONDERS_MS) {
+      this.#pace.unanswered();
     }
     this.#run(this.#machine.answered(token, reply));
   }
@@ -276,7 +288,7 @@ export class Uplink {
   }
 
   async #refill(output: Extract<UplinkOutput, { do: "refill" }>): Promise<void> {
-    const current = () => !this.#ended && this.#machine.phase === "refilling";
+    const current = () => !this.#ended && this.#machine.awaits(output.token);
     try {
       for await (const event of this.#own.inCopy(output.after, output.before)) {
         this.#run(this.#machine.offer([event]));
@@ -288,7 +300,7 @@ export class Uplink {
         if (!current()) return;
       }
       const whole = await this.#own.copyReachesOutbox();
-      this.#run(this.#machine.refilled(output.token, whole));
+      this.#run(this.#machine.refillEnded(output.token, whole));
     } catch (error) {
       if (!current()) return;
       this.#init.log.info({ err: error }, "the copy can't be read, starts over");

@@ -2,6 +2,7 @@ import { createInbox, nuid } from "@nats-io/nats-core";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { type StoredMessage, weightOf } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
+import type { FlowWindow } from "./flow-window.ts";
 import { apiPrefix, JetStreamRefused, jetStreamApi } from "./jetstream-api.ts";
 import { headerTextOf } from "./raw-message.ts";
 import { parseStoredAt } from "./stored-at.ts";
@@ -24,6 +25,8 @@ export interface StreamReaderInit {
   readonly consumerName?: string;
   /** How much may wait in memory, bytes; one message may exceed it. */
   readonly bufferBytes?: number;
+  /** How much may be on its way over a link; shared by readers of that link. */
+  readonly window?: FlowWindow;
   /** Silence after which the consumer is taken for dead, ms. */
   readonly silenceMs?: number;
   /** Bound on the requests that set it up, ms. */
@@ -56,6 +59,11 @@ export class StreamReader {
   #requested = 0;
   #consumerSeq = 0;
   #largeMessage = false;
+  /** What the pull under way brought so far, and since when. */
+  #pulledBytes = 0;
+  #firstAtMs = 0;
+  /** More waited at the server all the time: how long it took is the link's doing, not the writers'. */
+  #saturated = false;
   #broken: Error | undefined;
   #wake: (() => void) | undefined;
   #lastHeardMs = 0;
@@ -172,8 +180,10 @@ export class StreamReader {
     }
     this.#consumerSeq = at.consumerSeq;
     this.pending = at.pending;
+    if (at.pending === 0) this.#saturated = false;
     this.#requested = Math.max(0, this.#requested - 1);
     this.#largeMessage = false;
+    if (this.#pulledBytes === 0) this.#firstAtMs = this.#lastHeardMs;
     const stored: StoredMessage = {
       seq: at.streamSeq,
       timeUs: at.timeUs,
@@ -182,7 +192,9 @@ export class StreamReader {
       body: message.data,
     };
     this.#buffer.push(stored);
-    this.#bufferedBytes += weightOf(stored);
+    const weight = weightOf(stored);
+    this.#bufferedBytes += weight;
+    this.#pulledBytes += weight;
     this.#pull();
     this.#wakeUp();
   }
@@ -207,13 +219,19 @@ export class StreamReader {
     if (this.#broken || !this.#subscription) return;
     const room = this.#bufferBytes - this.#bufferedBytes;
     if (this.#requested > 0 || room < this.#bufferBytes / 2) return;
+    const { window } = this.#init;
+    if (this.#saturated && this.#pulledBytes > 0) {
+      window?.drained(this.#pulledBytes, this.#lastHeardMs - this.#firstAtMs);
+    }
+    this.#pulledBytes = 0;
+    this.#saturated = true;
     this.#requested = this.#largeMessage ? 1 : PULL_MESSAGES;
     this.#lastHeardMs = performance.now();
     const request = {
       batch: this.#requested,
       expires: PULL_EXPIRES_MS * NS_PER_MS,
       idle_heartbeat: this.#heartbeatMs() * NS_PER_MS,
-      ...(this.#largeMessage ? {} : { max_bytes: Math.floor(room) }),
+      ...(this.#largeMessage ? {} : { max_bytes: Math.floor(Math.min(room, window?.bytes ?? room)) }),
     };
     this.#init.nc.publish(
       `${this.#prefix}.CONSUMER.MSG.NEXT.${this.#init.stream}.${this.#name}`,
