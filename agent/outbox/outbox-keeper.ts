@@ -66,6 +66,8 @@ export class OutboxKeeper {
 
   async trim(): Promise<void> {
     const { nc, hasCopy, retentionFloorMs, log } = this.#init;
+    // Again: the last of a burst was confirmed within a second of others, and then nothing came any more.
+    this.#ages.note(this.#confirmed, performance.now());
     const olderThanFloor = this.#ages.olderThan(retentionFloorMs, performance.now());
     const from = keepFrom({
       confirmed: this.#confirmed,

@@ -23,7 +23,7 @@ export class Ages {
 
   note(seq: number, nowMs: number): void {
     const last = this.#entries.at(-1);
-    if (last && nowMs - last.atMs < 1000) return;
+    if (last && (seq === last.seq || nowMs - last.atMs < 1000)) return;
     this.#entries.push({ atMs: nowMs, seq });
   }
 
