@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import manifest from "../package.json" with { type: "json" };
 import { type CommandEntry, commandTable } from "./command-table.ts";
 import { describeFailure, exitCodeOf } from "./failure.ts";
 
@@ -6,6 +7,7 @@ import { describeFailure, exitCodeOf } from "./failure.ts";
 export function createProgram(): Command {
   return new Command("cim")
     .description("Event streams that survive the edge: write on any node, and know who has what.")
+    .version(manifest.version, "-V, --version", "the version of cim")
     .helpOption("-h, --help", "help; also after any command")
     .helpCommand(false)
     .exitOverride()

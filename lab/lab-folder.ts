@@ -46,12 +46,16 @@ export class LabFolder implements AsyncDisposable {
       if (previous) {
         const files = previous.nodes.map(({ name }) => ({ name, ...nodePaths(dir, name) }));
         const leftovers = await findLeftovers(previous, boot, files);
-        await Promise.all(
-          leftovers.map(async (leftover) => {
-            await endProcess(leftover, leftoverGraceMs);
-            onNotice(`ended ${leftover.label} (pid ${leftover.pid}), left by a lab that crashed`);
-          }),
-        );
+        for (const part of ["daemon", "nats"] as const) {
+          await Promise.all(
+            leftovers
+              .filter((leftover) => leftover.part === part)
+              .map(async (leftover) => {
+                await endProcess(leftover, leftoverGraceMs);
+                onNotice(`ended ${leftover.label} (pid ${leftover.pid}), left by a lab that crashed`);
+              }),
+          );
+        }
       }
       return new LabFolder(dir, previous?.nodes ?? [], lock, boot, me ?? null);
     } catch (error) {

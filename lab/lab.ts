@@ -57,6 +57,7 @@ export class Lab implements AsyncDisposable {
   readonly #links = new Map<string, LinkProxy>();
   #changes: NodeChanges;
   #control: ControlSocket | undefined;
+  #starting: Promise<unknown> = Promise.resolve();
   #adding: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -82,7 +83,8 @@ export class Lab implements AsyncDisposable {
     signal?.addEventListener("abort", abort);
     try {
       signal?.throwIfAborted();
-      await lab.#start();
+      lab.#starting = lab.#start();
+      await lab.#starting;
       signal?.throwIfAborted();
       return lab;
     } catch (error) {
@@ -141,6 +143,7 @@ export class Lab implements AsyncDisposable {
    */
   async addLeaf(name: string, { region, capabilities = [] }: NewLeaf = {}): Promise<LabNode> {
     const added = this.#adding.then(async () => {
+      this.#checkOpen();
       checkLeafName(name, "cim lab add");
       if (this.#nodes.has(name)) {
         throw new LabError(
@@ -152,6 +155,7 @@ export class Lab implements AsyncDisposable {
       await this.#addNodes([
         { name, role: "leaf", ...place, capabilities: [...capabilities], included: true, wishes: {} },
       ]);
+      this.#checkOpen();
       await this.node(name).start();
       await this.#waitForLinks([name]);
       return this.node(name);
@@ -185,8 +189,10 @@ export class Lab implements AsyncDisposable {
   async #start(): Promise<void> {
     await this.#addNodes(planFleet(this.#folder.previous, this.#options.leaves));
     const included = [...this.#nodes.values()].filter(({ included }) => included);
+    this.#checkOpen();
     await Promise.all(included.map((node) => node.start()));
     await this.#waitForLinks(this.leaves.map(({ name }) => name));
+    this.#checkOpen();
     this.#control = await ControlSocket.listen(this.dir, (request) => answerControl(this, request));
     await this.#remember();
   }
@@ -238,11 +244,28 @@ export class Lab implements AsyncDisposable {
 
   async #close(): Promise<void> {
     // Who asks for something now is told that the lab ends, by a connection that closes.
-    await this.#control?.[Symbol.asyncDispose]();
-    this.#control = undefined;
-    await Promise.all([...this.#nodes.values()].map((node) => node.close(closeGraceMs, this.#options.hurry)));
+    await this.#closeControl();
+    await this.#closeNodes();
+    // A start or an addition under way fails by that, at its next step; what it has still made goes too.
+    await Promise.allSettled([this.#starting, this.#adding]);
+    await this.#closeControl();
+    await this.#closeNodes();
     await Promise.all([...this.#links.values()].map((link) => link[Symbol.asyncDispose]()));
     await this.#folder.close(() => this.#memory()).catch((error) => this.notice(messageOf(error)));
+  }
+
+  async #closeControl(): Promise<void> {
+    await this.#control?.[Symbol.asyncDispose]();
+    this.#control = undefined;
+  }
+
+  async #closeNodes(): Promise<void> {
+    const nodes = [...this.#nodes.values()];
+    await Promise.all(nodes.map((node) => node.close(closeGraceMs, this.#options.hurry)));
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new LabError("the lab is ending", 1);
   }
 
   #states(): NodeState[] {

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { Lab, type LabOptions } from "../../lab/lab.ts";
 import type { LabNode } from "../../lab/lab-node.ts";
 import { parseLinkCondition } from "../../lab/link-condition.ts";
-import { isRunning } from "../../lab/process-identity.ts";
+import { findProcesses, isRunning } from "../../lab/process-identity.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
 import { inboxPrefix } from "../../shared/protocol/subjects.ts";
 import { eventually } from "../support/eventually.ts";
@@ -128,6 +128,25 @@ describe("a fleet", () => {
       exitCode: 2,
     });
     // Nothing is left: the same folder starts at once, without anything to take over.
+    const notices: string[] = [];
+    await bareLab({ dir, onNotice: (line) => notices.push(line) });
+    expect(notices).toEqual([]);
+  });
+});
+
+describe("the end of a lab", () => {
+  it("comes at whatever moment of the start it is told to, and leaves nothing", async () => {
+    const dir = await folder();
+    for (let delayMs = 0; delayMs < 300; delayMs += 30) {
+      const ending = new AbortController();
+      const timer = setTimeout(() => ending.abort(), delayMs);
+      const lab = await bareLab({ dir, signal: ending.signal }).catch(() => undefined);
+      clearTimeout(timer);
+      await lab?.close();
+      expect(await findProcesses((command) => command.some((word) => word.startsWith(`${dir}/`)))).toEqual(
+        [],
+      );
+    }
     const notices: string[] = [];
     await bareLab({ dir, onNotice: (line) => notices.push(line) });
     expect(notices).toEqual([]);

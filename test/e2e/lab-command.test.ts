@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -92,6 +94,18 @@ describe("cim lab up", () => {
     const [server] = await processesOf(join(dir, "leaf1"));
     process.kill(server?.pid as number, "SIGKILL");
     await eventually(() => /leaf1's nats-server ended \(by SIGKILL\)/.test(command.stdout));
+  });
+
+  it("started by npm, ends with npm's shell, which keeps signals to itself", async () => {
+    const dir = await folder();
+    const main = join(import.meta.dirname, "..", "..", "cli", "main.ts");
+    const line = `"${process.execPath}" "${main}" lab up --bare --json --dir "${dir}"; true`;
+    const env = { ...process.env, npm_lifecycle_event: "start" };
+    const shell = spawn("/bin/sh", ["-c", line], { env, stdio: ["ignore", "pipe", "ignore"] });
+    await once(shell.stdout, "data", { signal: AbortSignal.timeout(30_000) });
+    shell.kill("SIGTERM");
+    await eventually(async () => (await processesOf(dir)).length === 0);
+    await eventually(async () => (await findLab(dir)) === undefined);
   });
 
   it("refuses a folder that a live lab owns, with its pid", async () => {

@@ -82,13 +82,13 @@ it("takes for a leftover what a lab started, not who has the same pid or reads t
     serverConfig: "/lab/leaf1/nats-server.conf",
     config: "/lab/leaf1/config.json",
   };
-  expect(nameByFiles(["/usr/bin/nats-server", "-c", paths.serverConfig], [paths])).toBe(
+  expect(nameByFiles(["/usr/bin/nats-server", "-c", paths.serverConfig], [paths])?.label).toBe(
     "leaf1's nats-server",
   );
-  expect(nameByFiles(["/n/node", "/x/agent/main.ts", "--config", paths.config], [paths])).toBe(
+  expect(nameByFiles(["/n/node", "/x/agent/main.ts", "--config", paths.config], [paths])?.label).toBe(
     "leaf1's daemon",
   );
-  expect(nameByFiles(["/n/node", "/x/cim-coordinator.js", "--config", paths.config], [paths])).toBe(
+  expect(nameByFiles(["/n/node", "/x/cim-coordinator.js", "--config", paths.config], [paths])?.label).toBe(
     "leaf1's daemon",
   );
   expect(nameByFiles(["less", paths.serverConfig], [paths])).toBeUndefined();
