@@ -18,11 +18,12 @@ export interface WriteExpectation {
 }
 
 export type WriteResult =
-  | { readonly kind: "stored"; readonly lastSeq: number }
+  /** `duplicate`: nothing new, the stream has the message's id at that sequence already. */
+  | { readonly kind: "stored"; readonly lastSeq: number; readonly duplicate?: true }
   /** Nothing was stored. 10071: the expectation did not hold. */
   | { readonly kind: "refused"; readonly errCode: number; readonly reason: string }
   /** All, some or nothing was stored: read the stream again. */
-  | { readonly kind: "unknown"; readonly reason: string };
+  | { readonly kind: "unknown"; readonly reason: string; readonly cause?: Error };
 
 export const WRONG_LAST_SEQUENCE = 10071;
 
@@ -54,6 +55,27 @@ export async function writeGuarded(
   return messages.length <= MAX_CHAINED
     ? writeChained(nc, messages, expect, timeoutMs)
     : writeBatch(nc, messages, expect, timeoutMs);
+}
+
+/** Writes 2 to 1,000 messages as one atomic batch: all of them, in order and without others between them, or none. */
+export async function writeAtomically(
+  nc: NatsConnection,
+  messages: readonly OutgoingMessage[],
+  timeoutMs: number = WRITE_TIMEOUT_MS,
+): Promise<WriteResult> {
+  if (messages.length < 2 || messages.length > MAX_BATCH_MESSAGES) {
+    throw new RangeError(`${messages.length} messages in one batch`);
+  }
+  return await writeBatch(nc, messages, {}, timeoutMs);
+}
+
+/** Writes one message, as it is. */
+export async function writeOne(
+  nc: NatsConnection,
+  message: OutgoingMessage,
+  timeoutMs: number = WRITE_TIMEOUT_MS,
+): Promise<WriteResult> {
+  return readAnswer(await request(nc, message, message.headerText, timeoutMs));
 }
 
 function expectationLines(expect: WriteExpectation, ahead = 0): string {
@@ -130,8 +152,8 @@ async function request(
 }
 
 function readAnswer(answer: Msg | Error): WriteResult {
-  if (answer instanceof Error) return { kind: "unknown", reason: answer.message };
-  let ack: { seq?: number; error?: { err_code?: number; description?: string } };
+  if (answer instanceof Error) return { kind: "unknown", reason: answer.message, cause: answer };
+  let ack: { seq?: number; duplicate?: boolean; error?: { err_code?: number; description?: string } };
   try {
     ack = answer.json();
   } catch {
@@ -141,5 +163,5 @@ function readAnswer(answer: Msg | Error): WriteResult {
     return { kind: "refused", errCode: ack.error.err_code ?? 0, reason: ack.error.description ?? "refused" };
   }
   if (typeof ack.seq !== "number") return { kind: "unknown", reason: "the server's answer has no sequence" };
-  return { kind: "stored", lastSeq: ack.seq };
+  return { kind: "stored", lastSeq: ack.seq, ...(ack.duplicate && { duplicate: true }) };
 }

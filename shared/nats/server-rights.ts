@@ -1,4 +1,5 @@
 import { STREAM } from "../protocol/names.ts";
+import { REPLAY_PREFIX } from "../protocol/replay.ts";
 import {
   EVENTS_PREFIX,
   heartbeatSubject,
@@ -79,6 +80,9 @@ export function appRights(node: string, others: readonly string[] = []): Rights 
         "cim.commands.>",
         "cim.queries.>",
         "cim.sagas.>",
+        `${REPLAY_PREFIX}.>`,
+        // Why an append was not answered: its own agent tells.
+        statusSubject(node),
         `${api}.INFO`,
         `${api}.STREAM.NAMES`,
         `${api}.STREAM.LIST`,
@@ -108,6 +112,7 @@ export function appRights(node: string, others: readonly string[] = []): Rights 
         "cim.commands.>",
         "cim.queries.>",
         "cim.sagas.>",
+        `${REPLAY_PREFIX}.>`,
         `cim.node.${node}.commands.>`,
       ],
       deny: [node, ...others].map((name) => `${inboxPrefix(name)}.>`),

@@ -1,0 +1,86 @@
+/** What the node's agent says is wrong, at the moment of a failed append. */
+export interface NodeCondition {
+  /** As `disk-full`, `outbox-full`, `server-down`. */
+  readonly code: string;
+  readonly severity: string;
+  readonly detail: string;
+}
+
+/**
+ * The node's outbox, or its store, holds as much as it may. Nothing was stored. Appends succeed again by themselves
+ * when the hub has taken events over and they were trimmed, or the limit was raised; older events stay.
+ */
+export class OutboxFull extends Error {
+  override readonly name = "OutboxFull";
+  readonly node: string;
+  /** The ids that the events would have had: appending again with them is the same events. */
+  readonly eventIds: readonly string[];
+
+  constructor(node: string, reason: string, eventIds: readonly string[]) {
+    super(
+      `the outbox of ${node} is full (${reason}): nothing was stored; it takes events again when there is room`,
+    );
+    this.node = node;
+    this.eventIds = eventIds;
+  }
+}
+
+/** The node's store did not answer, or could not be reached. `conditions` say why, where its agent could be asked. */
+export class StoreUnavailable extends Error {
+  override readonly name = "StoreUnavailable";
+  readonly node: string;
+  /**
+   * `not-stored`: nothing was. `unknown`: it may have been; append again with the same ids within two minutes and what
+   * was stored is found again instead of being doubled.
+   */
+  readonly outcome: "not-stored" | "unknown";
+  readonly conditions: readonly NodeCondition[];
+  readonly eventIds: readonly string[];
+
+  constructor(
+    node: string,
+    fault: {
+      readonly reason: string;
+      readonly outcome: "not-stored" | "unknown";
+      readonly conditions?: readonly NodeCondition[];
+      readonly eventIds?: readonly string[];
+    },
+    options?: ErrorOptions,
+  ) {
+    const conditions = fault.conditions ?? [];
+    const why = conditions.map(({ detail }) => ` ${detail}`).join("");
+    super(`the store of ${node} is not available: ${fault.reason}.${why}`, options);
+    this.node = node;
+    this.outcome = fault.outcome;
+    this.conditions = conditions;
+    this.eventIds = fault.eventIds ?? [];
+  }
+}
+
+/** The event can't be stored as it is, and was not: change it. The message names the part, the limit and what to write. */
+export class EventRejected extends Error {
+  override readonly name = "EventRejected";
+  /** The part of the event: `domain`, `aggregate`, `type`, `id`, `data`, `headers`, or `events` for a whole batch. */
+  readonly part: string;
+  /** Where something was too large. */
+  readonly limit: { readonly name: string; readonly max: number; readonly actual: number } | undefined;
+
+  constructor(
+    part: string,
+    message: string,
+    options: ErrorOptions & { limit?: EventRejected["limit"] } = {},
+  ) {
+    super(message, options);
+    this.part = part;
+    this.limit = options.limit;
+  }
+}
+
+/** The client was closed before. */
+export class ClientClosed extends Error {
+  override readonly name = "ClientClosed";
+
+  constructor() {
+    super("this client is closed: connectCim gives a new one");
+  }
+}

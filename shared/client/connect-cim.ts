@@ -1,0 +1,214 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
+import { connectNats } from "../nats/connect.ts";
+import { JetStreamRefused, jetStreamApi } from "../nats/jetstream-api.ts";
+import { STREAM } from "../protocol/names.ts";
+import { ClientClosed, EventRejected, StoreUnavailable } from "./append-errors.ts";
+import { AppendQueue } from "./append-queue.ts";
+import { type AppendLimits, type EncodedEvent, type EventToAppend, encodeEvent } from "./event-to-append.ts";
+import { OutboxWriter } from "./outbox-writer.ts";
+import type { Stored } from "./write-events.ts";
+
+export {
+  ClientClosed,
+  EventRejected,
+  type NodeCondition,
+  OutboxFull,
+  StoreUnavailable,
+} from "./append-errors.ts";
+export type { EventToAppend } from "./event-to-append.ts";
+
+export interface ConnectCimOptions {
+  /** The node's own nats-server, as `nats://127.0.0.1:4222` (the default): writing needs no link to anywhere. */
+  readonly url?: string;
+  /** Shown in the server's list of connections. Default `cim client`. */
+  readonly name?: string;
+  /** A user's nkey seed, or the file it is in; without either, as a client without credentials. */
+  readonly seed?: string;
+  readonly seedFile?: string;
+  /** For servers with users and passwords. */
+  readonly user?: string;
+  readonly pass?: string;
+  /**
+   * How long, in ms, a write may go without the server's answer before it fails with `StoreUnavailable`, and how long a
+   * lost connection is waited for. Default 5,000: a slow disk's sync may take seconds.
+   */
+  readonly timeoutMs?: number;
+  /** How many encoded bytes may wait to be written; further appends wait for room. Default 8 MiB. */
+  readonly maxQueuedBytes?: number;
+}
+
+/** An event that is on the node's disk, synced. Fits as `causedBy` of the next one. */
+export interface Appended {
+  readonly id: string;
+  readonly correlationId: string;
+  /** Its own id on a root event. */
+  readonly causationId: string;
+  /** Its sequence in the node's outbox: local to this node. */
+  readonly seq: number;
+  /** The outbox had an event of this id already, at `seq`; nothing new was stored. */
+  readonly duplicate?: true;
+}
+
+/** A connection to the node one writes on. */
+export interface CimClient extends AsyncDisposable {
+  /** The node's name. */
+  readonly node: string;
+  /**
+   * Appends an event to the node's outbox; resolves when it is synced there. Works the same whether the node's link is
+   * up or not. Calls that overlap share one sync (group commit) and are stored in the order they were made; each has its
+   * own result.
+   *
+   * @throws {EventRejected} the event can't be stored as it is
+   * @throws {OutboxFull} there is no room; nothing was stored
+   * @throws {StoreUnavailable} no answer, or no connection; says whether it may have been stored, and why where known
+   * @throws {ClientClosed}
+   */
+  append(event: EventToAppend): Promise<Appended>;
+  /**
+   * Appends up to 1,000 events as one: all are stored, next to each other and in this order, or none. Only when an id
+   * among them was appended before are they stored one by one, so that repeating a batch gives what is there.
+   *
+   * @throws as `append`
+   */
+  appendBatch(events: readonly EventToAppend[]): Promise<Appended[]>;
+  /** Waits for what was appended, then closes the connection. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_URL = "nats://127.0.0.1:4222";
+const DEFAULT_TIMEOUT_MS = 5_000;
+const DEFAULT_MAX_QUEUED_BYTES = 8 * 1024 * 1024;
+/** The server holds a batch in memory until it is committed. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Connects to a node's own nats-server.
+ *
+ * @example
+ * ```ts
+ * import { connectCim } from "cim";
+ *
+ * await using cim = await connectCim({ url: process.env.CIM_NATS_URL ?? "nats://127.0.0.1:4222" });
+ *
+ * const created = await cim.append({
+ *   domain: "person",
+ *   aggregate: "ada",
+ *   type: "PersonCreated",
+ *   data: { name: "Ada" },
+ * });
+ * const [moved, renamed] = await cim.appendBatch([
+ *   { domain: "person", aggregate: "ada", type: "PersonMoved", data: { to: "London" }, causedBy: created },
+ *   { domain: "person", aggregate: "ada", type: "PersonRenamed", data: { name: "Ada Lovelace" }, causedBy: created },
+ * ]);
+ * console.log(`${cim.node} has them at ${created.seq}, ${moved?.seq} and ${renamed?.seq}`);
+ * ```
+ *
+ * @throws {NatsUnreachable} no server there within ten seconds, or it refuses the user
+ * @throws {StoreUnavailable} the server has no outbox: no agent or coordinator has run on it
+ */
+export async function connectCim(options: ConnectCimOptions = {}): Promise<CimClient> {
+  const { url = DEFAULT_URL, name = "cim client", timeoutMs = DEFAULT_TIMEOUT_MS, maxQueuedBytes } = options;
+  const { seed, seedFile, user, pass } = options;
+  const nc = await connectNats({
+    url,
+    name,
+    ...(seed !== undefined && { seed }),
+    ...(seedFile !== undefined && { seedFile }),
+    ...(user !== undefined && { user }),
+    ...(pass !== undefined && { pass }),
+  });
+  try {
+    const node = nc.info?.server_name ?? url;
+    const limits = await outboxLimits(nc, node, timeoutMs);
+    const writer = new OutboxWriter({ nc, node, url, timeoutMs });
+    return new ConnectedClient(nc, node, limits, writer, maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES);
+  } catch (error) {
+    await nc.close();
+    throw error;
+  }
+}
+
+class ConnectedClient implements CimClient {
+  readonly node: string;
+  readonly #nc: NatsConnection;
+  readonly #limits: AppendLimits;
+  readonly #queue: AppendQueue;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    nc: NatsConnection,
+    node: string,
+    limits: AppendLimits,
+    writer: OutboxWriter,
+    maxBytes: number,
+  ) {
+    this.#nc = nc;
+    this.node = node;
+    this.#limits = limits;
+    this.#queue = new AppendQueue({ write: (group) => writer.write(group), maxBytes });
+  }
+
+  async append(event: EventToAppend): Promise<Appended> {
+    const [appended] = await this.#append([event]);
+    return appended as Appended;
+  }
+
+  async appendBatch(events: readonly EventToAppend[]): Promise<Appended[]> {
+    if (events.length > MAX_BATCH_MESSAGES) {
+      const limit = { name: "events of one batch", max: MAX_BATCH_MESSAGES, actual: events.length };
+      const message = `events: ${events.length} are more than the ${MAX_BATCH_MESSAGES} that are stored as one; append them in several batches`;
+      throw new EventRejected("events", message, { limit });
+    }
+    return events.length === 0 ? [] : await this.#append(events);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#queue.idle().then(() => this.#nc.close());
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #append(events: readonly EventToAppend[]): Promise<Appended[]> {
+    if (this.#closing !== undefined) throw new ClientClosed();
+    let encoded: readonly EncodedEvent[] = [];
+    const stored = await this.#queue.append(() => {
+      encoded = events.map((event) => encodeEvent(event, this.#limits));
+      checkBatchBytes(encoded);
+      return encoded;
+    });
+    return encoded.map(({ identity }, at) => ({ ...identity, ...(stored[at] as Stored) }));
+  }
+}
+
+function checkBatchBytes(events: readonly EncodedEvent[]): void {
+  if (events.length < 2) return;
+  const actual = events.reduce((total, { bytes }) => total + bytes, 0);
+  if (actual <= MAX_BATCH_BYTES) return;
+  const limit = { name: "bytes of one batch", max: MAX_BATCH_BYTES, actual };
+  const message = `events: ${actual} bytes are more than the ${MAX_BATCH_BYTES} that are stored as one; append them in several batches`;
+  throw new EventRejected("events", message, { limit });
+}
+
+async function outboxLimits(nc: NatsConnection, node: string, timeoutMs: number): Promise<AppendLimits> {
+  const maxPayload = nc.info?.max_payload ?? Number.MAX_SAFE_INTEGER;
+  try {
+    const { config } = await jetStreamApi<{ config: { max_msg_size: number } }>(
+      nc,
+      `STREAM.INFO.${STREAM.outbox}`,
+      undefined,
+      { timeoutMs },
+    );
+    const maxMessage = config.max_msg_size < 0 ? maxPayload : config.max_msg_size;
+    return { eventBytes: Math.min(maxPayload, maxMessage) };
+  } catch (cause) {
+    const missing = cause instanceof JetStreamRefused && cause.code === 404;
+    const reason = missing
+      ? `it has no ${STREAM.outbox}; cim-agent, or cim-coordinator on a hub, makes one when it runs there`
+      : `${STREAM.outbox} can't be looked at: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new StoreUnavailable(node, { reason, outcome: "not-stored" }, { cause });
+  }
+}

@@ -1,0 +1,137 @@
+import type { OutgoingMessage } from "../nats/batch-publisher.ts";
+import { headerLine } from "../protocol/headers.ts";
+import { causedBy, type EventIdentity, identityHeaders, rootIdentity } from "../protocol/identity.ts";
+import { HEADER, RESERVED_HEADERS } from "../protocol/names.ts";
+import { eventSubject, isDomain, isToken } from "../protocol/subjects.ts";
+import { EventRejected } from "./append-errors.ts";
+
+/** An event as a program gives it. */
+export interface EventToAppend {
+  /** One word of a subject, as `person`; it may not begin with `_`. */
+  readonly domain: string;
+  /** Which one of the domain it happened to; one word of a subject. Without it the event is about the domain. */
+  readonly aggregate?: string;
+  /** What happened, as `PersonCreated`; one word of a subject. */
+  readonly type: string;
+  /** The body: bytes as they are, anything else as JSON. Left out: an empty body. */
+  readonly data?: unknown;
+  /**
+   * The event's id for ever, on every node. Appending the same id again within two minutes gives the event that is there.
+   * 1 to 256 printable ASCII characters without spaces; left out: a new UUIDv7.
+   */
+  readonly id?: string;
+  /** The event (or command) that this one follows from; an `Appended` fits. Left out: it is a root, its own cause. */
+  readonly causedBy?: Pick<EventIdentity, "id" | "correlationId">;
+  /** Further headers, as `traceparent`. `Nats-*` and those that carry identity and origin are not for callers. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The outbox's limits. */
+export interface AppendLimits {
+  /** Headers and body of one event, bytes. */
+  readonly eventBytes: number;
+}
+
+/** An event ready to be sent. */
+export interface EncodedEvent {
+  readonly identity: EventIdentity;
+  readonly message: OutgoingMessage;
+  /** What it occupies here and on the wire, bytes, roughly. */
+  readonly bytes: number;
+}
+
+/** What a batch adds to an event's headers (`Nats-Batch-*`), and `NATS/1.0` with its empty line; bytes. */
+export const HEADER_ROOM_BYTES = 256;
+
+/** nats-server closes the connection of who sends a longer command line (`max_control_line`, 4,096 with its reply subject). */
+const MAX_SUBJECT_BYTES = 2048;
+
+const ID = /^[\x21-\x7e]{1,256}$/;
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const OWN_HEADERS: readonly string[] = [HEADER.correlation, HEADER.causation, ...RESERVED_HEADERS];
+
+/** Checks an event and gives what is sent for it. Pure but for a new id. @throws {EventRejected} */
+export function encodeEvent(event: EventToAppend, limits: AppendLimits): EncodedEvent {
+  const subject = subjectOf(event);
+  const identity = identityFor(event);
+  let headerText = "";
+  for (const [name, value] of identityHeaders(identity)) headerText += headerLine(name, value);
+  for (const [name, value] of Object.entries(event.headers ?? {}))
+    headerText += headerLine(name, checked(name, value));
+  const body = bodyOf(event.data);
+  const size = Buffer.byteLength(headerText) + body.byteLength + HEADER_ROOM_BYTES;
+  if (size > limits.eventBytes) {
+    const limit = { name: "max_msg_size of CIM_OUTBOX", max: limits.eventBytes, actual: size };
+    const message = `data: the event is ${size} bytes with its headers; ${limit.name} is ${limit.max}: keep large content elsewhere and name it in the event`;
+    throw new EventRejected("data", message, { limit });
+  }
+  return { identity, message: { subject, headerText, body }, bytes: size + subject.length };
+}
+
+function subjectOf({ domain, aggregate, type }: EventToAppend): string {
+  const rule = "write one word without spaces, dots, * or >";
+  const refuse = (part: string, value: unknown, what = rule) => {
+    throw new EventRejected(part, `${part}: ${JSON.stringify(value)} can't be part of a subject; ${what}`);
+  };
+  if (typeof domain !== "string" || !isToken(domain)) refuse("domain", domain);
+  if (!isDomain(domain)) refuse("domain", domain, "a domain does not begin with _");
+  if (aggregate !== undefined && (typeof aggregate !== "string" || !isToken(aggregate)))
+    refuse("aggregate", aggregate);
+  if (typeof type !== "string" || !isToken(type)) refuse("type", type);
+  const subject = eventSubject({ domain, type, ...(aggregate !== undefined && { aggregate }) });
+  const actual = Buffer.byteLength(subject);
+  if (actual > MAX_SUBJECT_BYTES) {
+    const limit = { name: "length of a subject", max: MAX_SUBJECT_BYTES, actual };
+    const message = `aggregate: the subject would be ${actual} bytes; ${MAX_SUBJECT_BYTES} are the limit`;
+    throw new EventRejected("aggregate", message, { limit });
+  }
+  return subject;
+}
+
+function identityFor({ id, causedBy: cause }: EventToAppend): EventIdentity {
+  for (const given of [
+    ...(id === undefined ? [] : [id]),
+    ...(cause ? [cause.id, cause.correlationId] : []),
+  ]) {
+    if (typeof given === "string" && ID.test(given)) continue;
+    const message = `id: ${JSON.stringify(given)} is not an id; write 1 to 256 printable ASCII characters without spaces`;
+    throw new EventRejected("id", message);
+  }
+  return cause ? causedBy({ ...cause, causationId: cause.id }, id) : rootIdentity(id);
+}
+
+function checked(name: string, value: unknown): string {
+  if (!HEADER_NAME.test(name))
+    throw new EventRejected("headers", `headers: "${name}" is not a header's name`);
+  if (/^nats-/i.test(name) || OWN_HEADERS.includes(name)) {
+    throw new EventRejected(
+      "headers",
+      `headers: ${name} is set by cim; use id and causedBy, or another name`,
+    );
+  }
+  if (typeof value !== "string" || /\p{Cc}/u.test(value)) {
+    throw new EventRejected("headers", `headers: the value of ${name} must be one line of text`);
+  }
+  return value;
+}
+
+function bodyOf(data: unknown): Uint8Array {
+  if (data === undefined) return new Uint8Array();
+  if (data instanceof Uint8Array) return data;
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(data);
+  } catch (cause) {
+    // V8 draws a circle over several lines.
+    const why = String(cause instanceof Error ? cause.message : cause).split("\n")[0];
+    throw new EventRejected(
+      "data",
+      `data: can't be written as JSON (${why}); give JSON values or a Uint8Array`,
+      { cause },
+    );
+  }
+  // A function or a symbol.
+  if (json === undefined)
+    throw new EventRejected("data", "data: can't be written as JSON; give JSON values or a Uint8Array");
+  return Buffer.from(json);
+}

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { ConnectionWatch } from "../nats/connection-watch.ts";
+import { EventRejected, OutboxFull, StoreUnavailable } from "./append-errors.ts";
+import type { Settled, Written } from "./append-queue.ts";
+import { askWhy } from "./ask-why.ts";
+import { type Unit, type UnitOutcome, writeUnits } from "./write-events.ts";
+
+export interface OutboxWriterInit {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly url: string;
+  /** How long a write may go without an answer, and how long a lost connection is waited for, ms. */
+  readonly timeoutMs: number;
+}
+
+/** A server that starts has its streams within a moment of taking connections. */
+const AGAIN_MS = 100;
+
+/**
+ * Writes groups to the outbox over a connection that may break: what was on its way then is sent again, and found by its
+ * ids where it had arrived. Ends in a result or a named error, in about twice `timeoutMs` at the latest.
+ */
+export class OutboxWriter {
+  readonly #init: OutboxWriterInit;
+  readonly #watch: ConnectionWatch;
+
+  constructor(init: OutboxWriterInit) {
+    this.#init = init;
+    this.#watch = new ConnectionWatch(init.nc);
+  }
+
+  async write(group: readonly Unit[]): Promise<Written> {
+    const { nc, url, timeoutMs } = this.#init;
+    const deadlineMs = performance.now() + timeoutMs;
+    const settled: Settled[] = [];
+    let left = group.map((_, at) => at);
+    let sentBefore = false;
+    for (;;) {
+      if (!(await this.#connected(deadlineMs))) {
+        const reason = `no connection to nats-server at ${url} for ${timeoutMs} ms`;
+        return await this.#giveUp(group, settled, left, reason, sentBefore);
+      }
+      const units = left.map((at) => group[at] as Unit);
+      const outcomes = await this.#unlessLost(() => writeUnits(nc, units, timeoutMs));
+      if (outcomes === "connection lost") {
+        sentBefore = true;
+        continue;
+      }
+      let reason = "";
+      let unanswered = false;
+      const before = left;
+      left = [];
+      for (const [i, at] of before.entries()) {
+        const outcome = outcomes[i] as UnitOutcome;
+        if (outcome.kind === "unknown" || (outcome.kind === "not-stored" && outcome.again)) {
+          left.push(at);
+          reason = outcome.reason;
+          unanswered ||= outcome.kind === "unknown";
+          continue;
+        }
+        settled[at] = this.#settle(outcome, group[at] as Unit, sentBefore);
+      }
+      if (left.length === 0) return { settled };
+      if (unanswered)
+        return await this.#giveUp(group, settled, left, `no answer within ${timeoutMs} ms (${reason})`, true);
+      if (performance.now() + AGAIN_MS > deadlineMs) {
+        return await this.#giveUp(group, settled, left, reason, sentBefore);
+      }
+      await sleep(AGAIN_MS);
+    }
+  }
+
+  #settle(outcome: UnitOutcome, unit: Unit, sentBefore: boolean): Settled {
+    const { node } = this.#init;
+    switch (outcome.kind) {
+      case "stored":
+        // After a break in the connection a repeated id is our own.
+        return sentBefore ? outcome.events.map(({ seq }) => ({ seq })) : outcome.events;
+      case "full":
+        return new OutboxFull(node, outcome.reason, idsOf(unit));
+      case "rejected":
+        return new EventRejected(
+          unit.length > 1 ? "events" : "event",
+          `${node} does not take it: ${outcome.reason}`,
+        );
+      case "not-stored":
+      case "unknown":
+        return new StoreUnavailable(node, {
+          reason: outcome.reason,
+          outcome: outcome.kind,
+          eventIds: idsOf(unit),
+        });
+    }
+  }
+
+  /** Fails what is left, and lets what waits fail too: it would only find out the same, one time-out after the other. */
+  async #giveUp(
+    group: readonly Unit[],
+    settled: Settled[],
+    left: readonly number[],
+    reason: string,
+    maybeStored: boolean,
+  ): Promise<Written> {
+    const { nc, node } = this.#init;
+    const conditions = this.#watch.connected ? await askWhy(nc, node) : [];
+    const outcome = maybeStored ? "unknown" : "not-stored";
+    for (const at of left) {
+      settled[at] = new StoreUnavailable(node, { reason, outcome, conditions, eventIds: idsOf(group[at]) });
+    }
+    return {
+      settled,
+      failRest: (unit) =>
+        new StoreUnavailable(node, { reason, outcome: "not-stored", conditions, eventIds: idsOf(unit) }),
+    };
+  }
+
+  async #connected(deadlineMs: number): Promise<boolean> {
+    if (this.#watch.connected) return true;
+    const leftMs = deadlineMs - performance.now();
+    if (leftMs <= 0) return false;
+    const back = Promise.withResolvers<boolean>();
+    const stop = this.#watch.onChange((connected) => connected && back.resolve(true));
+    const timer = setTimeout(() => back.resolve(false), leftMs);
+    try {
+      return await back.promise;
+    } finally {
+      clearTimeout(timer);
+      stop();
+    }
+  }
+
+  async #unlessLost<T>(work: () => Promise<T>): Promise<T | "connection lost"> {
+    const lost = Promise.withResolvers<"connection lost">();
+    const stop = this.#watch.onChange((connected) => !connected && lost.resolve("connection lost"));
+    try {
+      return await Promise.race([work(), lost.promise]);
+    } finally {
+      stop();
+    }
+  }
+}
+
+function idsOf(unit: Unit | undefined): string[] {
+  return unit?.map(({ identity }) => identity.id) ?? [];
+}
