@@ -24,7 +24,7 @@ export function eventEntry(
     headerLine(HEADER.log, formatLogPosition(position)) +
     headerLine(HEADER.origin, from) +
     headerLine(HEADER.id, event.id) +
-    headerLine(HEADER.time, `${event.timeUs} ${nowMs}`);
+    headerLine(HEADER.time, `${event.timeUs} ${nowMs * 1000}`);
   if (event.headerText === "" || headerValue(event.headerText, HEADER.clock) === undefined) {
     headerText += headerLine(HEADER.clock, `${Math.floor(event.timeUs / 1000)}.0`);
   }
