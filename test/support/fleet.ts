@@ -12,7 +12,8 @@ import { tempDir } from "./temp-dir.ts";
 /** A condition as a node's metrics or its hub tell of it. */
 export interface ToldCondition {
   readonly code: string;
-  readonly text: string;
+  readonly text?: string;
+  readonly detail?: string;
   /** The node it is of; absent for the hub's own. */
   readonly node?: string;
 }
