@@ -135,8 +135,9 @@ export class OwnEvents {
   async #anchor(): Promise<LaneMark | undefined> {
     const first = await this.#firstFrom(1);
     if (first) return { seq: first.seq, print: printOf(shippedFromOutbox(this.#node, first)) };
+    const { last } = await this.range();
     let newest: LaneMark | undefined;
-    for await (const { seq, print } of this.#ownMarks()) newest = { seq, print };
+    for await (const { seq, print } of this.#ownMarks()) if (seq <= last) newest = { seq, print };
     return newest;
   }
 

@@ -72,12 +72,14 @@ export function emptyLogState(): LogState {
   };
 }
 
+/** A node that the log does not know has an empty lane, which is not part of the state: marks would say it is known. */
 export function laneOf(state: LogState, node: string): LaneState {
-  let lane = state.lanes.get(node);
-  if (!lane) {
-    lane = { incarnation: 0, mark: NOTHING_YET, top: 0, refused: [] };
-    state.lanes.set(node, lane);
-  }
+  return state.lanes.get(node) ?? { incarnation: 0, mark: NOTHING_YET, top: 0, refused: [] };
+}
+
+function takenLaneOf(state: LogState, node: string): LaneState {
+  const lane = laneOf(state, node);
+  state.lanes.set(node, lane);
   return lane;
 }
 
@@ -118,7 +120,7 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
     }
     case REFUSED: {
       const record = refusedRecord.parse(readJson(message));
-      const lane = laneOf(state, record.node);
+      const lane = takenLaneOf(state, record.node);
       lane.mark = { seq: record.seq, print: record.print };
       lane.top = Math.max(lane.top, record.seq);
       lane.refused.push({ seq: record.seq, reason: record.reason });
@@ -142,7 +144,7 @@ function foldEvent(state: LogState, message: StoredMessage): void {
   if (!origin) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.origin}`);
   const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
   const id = headerValue(message.headerText, HEADER.id) ?? "";
-  const lane = laneOf(state, origin.node);
+  const lane = takenLaneOf(state, origin.node);
   lane.incarnation = origin.incarnation;
   lane.mark = { seq: origin.seq, print: printOf({ seq: origin.seq, timeUs, id, subject: message.subject }) };
   lane.top = Math.max(lane.top, origin.seq);

@@ -134,11 +134,16 @@ export class SequencerMachine {
     const previous = state.position ?? null;
     const record = { reign: this.#reign, by: this.#settings.by, previous };
     const expect = this.#expectation();
-    const messages = [controlEntry("reign", record, this.#nextPosition())];
-    if (state.fence) {
-      const closed = { reign: this.#reign, open: false };
-      messages.push(fenceEntry(state.fence.subject, closed, this.#nextPosition()));
+    if (!state.fence) {
+      // A log's first message is a fence: there is no other by which the next reign could know this log from another.
+      this.#phase = "opening";
+      const fence = this.#fenceEntry();
+      out.push(this.#write([fence, controlEntry("reign", record, this.#nextPosition())], expect));
+      return out;
     }
+    const messages = [controlEntry("reign", record, this.#nextPosition())];
+    const closed = { reign: this.#reign, open: false };
+    messages.push(fenceEntry(state.fence.subject, closed, this.#nextPosition()));
     out.push(this.#write(messages, expect));
     return out;
   }
@@ -245,7 +250,7 @@ export class SequencerMachine {
     const out: SequencerOutput[] = [];
     if (this.#phase === "opening") {
       this.#phase = "leading";
-      state.fence = { subject: this.#fenceSubject(), seq: result.lastSeq };
+      state.fence = { subject: this.#fenceSubject(), seq: result.lastSeq - writing.count + 1 };
       out.push({ do: "leading", reign: this.#reign as Reign });
     }
     for (const portion of writing.portions) {
@@ -357,11 +362,14 @@ export class SequencerMachine {
   /** The record is in the log; its fence is opened by itself, so that a prefix never has two that are open. */
   #openFence(): SequencerOutput[] {
     this.#phase = "opening";
-    const subject = this.#fenceSubject();
     const { lastSeq } = this.#state as LogState;
+    const expect = { lastSeq, newest: { subject: this.#fenceSubject(), seq: 0 } };
+    return [this.#write([this.#fenceEntry()], expect)];
+  }
+
+  #fenceEntry(): OutgoingMessage {
     const open = { reign: this.#reign as Reign, open: true };
-    const messages = [fenceEntry(subject, open, this.#nextPosition())];
-    return [this.#write(messages, { lastSeq, newest: { subject, seq: 0 } })];
+    return fenceEntry(this.#fenceSubject(), open, this.#nextPosition());
   }
 
   #ask(question: Question): SequencerOutput[] {

@@ -1,0 +1,179 @@
+import type { SimCoordinator } from "./sim-coordinator.ts";
+import type { SimLeaf } from "./sim-leaf.ts";
+import type { StreamSnapshot } from "./sim-stream.ts";
+import type { World } from "./world.ts";
+
+export const DISASTERS = [
+  "cut-link",
+  "kill-agent",
+  "kill-coordinator",
+  "pause-coordinator",
+  "change-leader",
+  "restart-hub-server",
+  "restart-leaf-server",
+  "restore-log",
+  "restore-outbox",
+  "recreate-outbox",
+  "delete-copy",
+  "restore-copy",
+  "delete-event",
+] as const;
+export type Disaster = (typeof DISASTERS)[number];
+
+interface Backups {
+  readonly log: StreamSnapshot[];
+  readonly outboxes: Map<SimLeaf, (StreamSnapshot & { newestUid: number })[]>;
+  readonly copies: Map<SimLeaf, StreamSnapshot[]>;
+}
+
+/** What goes wrong in a run beside the weather, and the backups that are put back. */
+export class Disasters {
+  readonly #world: World;
+  readonly #backups: Backups;
+
+  constructor(world: World) {
+    this.#world = world;
+    const empty = { messages: [], lastSeq: 0 };
+    this.#backups = {
+      log: [empty],
+      outboxes: new Map(world.leaves.map((leaf) => [leaf, []])),
+      copies: new Map(world.leaves.map((leaf) => [leaf, []])),
+    };
+  }
+
+  backUp(): void {
+    const { env, leaves } = this.#world;
+    if (env.random.chance(0.5)) this.#backups.log.push(env.log.snapshot());
+    for (const leaf of leaves) {
+      if (env.random.chance(0.5)) this.backUpOutbox(leaf);
+      if (env.random.chance(0.5)) this.#backups.copies.get(leaf)?.push(leaf.copy.snapshot());
+    }
+  }
+
+  backUpOutbox(leaf: SimLeaf): void {
+    this.#backups.outboxes.get(leaf)?.push({ ...leaf.outbox.snapshot(), newestUid: leaf.newestUid });
+  }
+
+  strike(disaster: Disaster): void {
+    const { env, leaves, coordinators } = this.#world;
+    const { random, scheduler } = env;
+    const leaf = random.pick(leaves);
+    const coordinator = random.pick(coordinators);
+    env.trace(() => `--- ${disaster} (${leaf.name}, ${coordinator.name})`);
+    switch (disaster) {
+      case "cut-link":
+        leaf.cut(random.chance(0.6));
+        scheduler.after(random.between(5, 250), () => leaf.mend());
+        return;
+      case "kill-agent":
+        leaf.killAgent();
+        scheduler.after(random.between(1, 100), () => leaf.startAgent());
+        return;
+      case "kill-coordinator":
+        coordinator.crash();
+        scheduler.after(random.between(1, 100), () => coordinator.lead());
+        return;
+      case "pause-coordinator":
+        this.#pause(coordinator);
+        return;
+      case "change-leader":
+        for (const other of coordinators) if (random.chance(0.5)) this.#give(other);
+        return;
+      case "restart-hub-server":
+        this.#restartHubServer();
+        return;
+      case "restart-leaf-server":
+        leaf.restartServer();
+        return;
+      case "restore-log":
+        this.#restoreLog();
+        return;
+      default:
+        this.#ofDisk(disaster, leaf);
+    }
+  }
+
+  /** Every link goes down with it and comes back, sooner or later. */
+  #restartHubServer(): void {
+    const { env, leaves } = this.#world;
+    env.hubServerRun += 1;
+    for (const leaf of leaves)
+      env.scheduler.after(env.random.between(0, 100), () => {
+        leaf.cut(true);
+        env.scheduler.after(env.random.between(1, 50), () => leaf.mend());
+      });
+  }
+
+  #pause(coordinator: SimCoordinator): void {
+    const { random, scheduler } = this.#world.env;
+    coordinator.paused = true;
+    const others = this.#world.coordinators.filter((other) => other !== coordinator);
+    // The lease runs out meanwhile.
+    if (random.chance(0.7)) scheduler.after(random.between(5, 60), () => this.#give(others[0]));
+    scheduler.after(random.between(20, 400), () => {
+      coordinator.continue();
+      // It may find out at once that it lost its lease, or a while later.
+      if (random.chance(0.5)) scheduler.after(random.between(0, 100), () => coordinator.stop());
+      scheduler.after(150, () => coordinator.lead());
+    });
+  }
+
+  #give(coordinator: SimCoordinator | undefined): void {
+    if (!coordinator) return;
+    if (coordinator.wanted) coordinator.stop();
+    else coordinator.lead();
+  }
+
+  #restoreLog(): void {
+    const { env, coordinators } = this.#world;
+    env.log.restore(env.random.pick(this.#backups.log));
+    this.#restartHubServer();
+    this.#world.logRestored = true;
+    this.#world.countDestroyed();
+    // Whoever leads may not notice by itself.
+    for (const coordinator of coordinators) {
+      if (!env.random.chance(0.4) || coordinator.paused) continue;
+      coordinator.stop();
+      env.scheduler.after(env.random.between(1, 30), () => coordinator.lead());
+    }
+  }
+
+  /** A leaf's store is another one, and its server was restarted for it. */
+  #ofDisk(disaster: Disaster, leaf: SimLeaf): void {
+    const { random } = this.#world.env;
+    const outboxes = this.#backups.outboxes.get(leaf) ?? [];
+    const copies = this.#backups.copies.get(leaf) ?? [];
+    switch (disaster) {
+      case "restore-outbox":
+        if (outboxes.length === 0) return;
+        // What is replaced may be put back later, by whoever finds that it was the wrong backup.
+        if (random.chance(0.7)) this.backUpOutbox(leaf);
+        leaf.restoreOutbox(random.pick(outboxes));
+        break;
+      case "recreate-outbox":
+        if (random.chance(0.5)) this.backUpOutbox(leaf);
+        leaf.restoreOutbox({ messages: [], lastSeq: 0, newestUid: 0 });
+        break;
+      case "delete-copy":
+        leaf.copy.restore({ messages: [], lastSeq: random.chance(0.5) ? 0 : leaf.copy.lastSeq });
+        break;
+      case "restore-copy":
+        if (copies.length === 0) return;
+        leaf.copy.restore(random.pick(copies));
+        break;
+      case "delete-event": {
+        const last = leaf.outbox.messages.at(-1);
+        if (!last) return;
+        leaf.outbox.delete(random.chance(0.3) ? last.seq : random.pick(leaf.outbox.messages).seq);
+        this.#world.countDestroyed();
+        return;
+      }
+    }
+    this.#world.countDestroyed();
+    leaf.restartServer();
+    if (random.chance(0.5)) {
+      leaf.killAgent();
+      this.#world.env.scheduler.after(random.between(1, 30), () => leaf.startAgent());
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import { shippedFromLog, shippedFromOutbox } from "../../agent/uplink/own-events.ts";
+import { isOnPath, ownPath, type PathSegment, wantedPrints } from "../../agent/uplink/own-path.ts";
+import { laneRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
+import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
+import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
+import { controlRecordSubject } from "../../shared/protocol/subjects.ts";
+import type { SimStream } from "./sim-stream.ts";
+
+const LANE = controlRecordSubject("lane");
+const REFUSED = controlRecordSubject("refused");
+
+export type OwnMark = LaneMark & { readonly incarnation: number };
+
+const json = (message: StoredMessage): unknown => JSON.parse(Buffer.from(message.body).toString("utf8"));
+
+/** A node's own event or refusal among the log's messages. */
+export function ownMarkOf(node: string, message: StoredMessage): OwnMark | undefined {
+  if (message.subject === REFUSED) {
+    const record = refusedRecord.parse(json(message));
+    return record.node === node ? record : undefined;
+  }
+  const event = shippedFromLog(node, message);
+  return event && { seq: event.seq, print: printOf(event), incarnation: event.incarnation };
+}
+
+export function printOfLogged(node: string, message: StoredMessage): string | undefined {
+  return ownMarkOf(node, message)?.print;
+}
+
+/** A node's own events in outbox and copy, as own-events.ts reads them from servers. */
+export class OwnTrail {
+  readonly #node: string;
+  readonly #outbox: SimStream;
+  readonly #copy: SimStream;
+
+  constructor(node: string, outbox: SimStream, copy: SimStream) {
+    this.#node = node;
+    this.#outbox = outbox;
+    this.#copy = copy;
+  }
+
+  shipped(message: StoredMessage): ShippedEvent {
+    return shippedFromOutbox(this.#node, message);
+  }
+
+  find(seq: number, place: "outbox" | "copy"): LaneMark | undefined {
+    if (place === "copy") return this.#copyMarks(seq - 1, seq)[0];
+    const message = this.#outbox.get(seq);
+    return message && { seq, print: printOf(this.shipped(message)) };
+  }
+
+  sample(after: number, upTo: number): LaneMark[] {
+    const own = this.#outbox.messages
+      .filter(({ seq }) => seq > after && seq <= upTo)
+      .map((message) => ({ seq: message.seq, print: printOf(this.shipped(message)) }));
+    return [...this.#copyMarks(after, Math.min(upTo, this.#outbox.firstSeq - 1)), ...own];
+  }
+
+  inCopy(after: number, before: number): ShippedEvent[] {
+    const path = this.path();
+    return this.#copy.messages.flatMap((message) => {
+      const event = shippedFromLog(this.#node, message);
+      if (!event || event.seq <= after || event.seq >= before) return [];
+      return isOnPath(path, event.incarnation, event.seq) ? [event] : [];
+    });
+  }
+
+  /** The way in the copy to the outbox's first event. */
+  path(): PathSegment[] {
+    const starts = new Map<number, LaneMark>();
+    const owned: OwnMark[] = [];
+    for (const message of this.#copy.messages) {
+      if (message.subject === LANE) {
+        const record = laneRecord.parse(json(message));
+        if (record.node === this.#node) starts.set(record.incarnation, record.common);
+        continue;
+      }
+      const mark = ownMarkOf(this.#node, message);
+      if (mark) owned.push(mark);
+    }
+    const first = this.#outbox.messages[0];
+    const newest = owned.findLast(({ seq }) => seq <= this.#outbox.lastSeq);
+    const anchor = first ? { seq: first.seq, print: printOf(this.shipped(first)) } : newest;
+    if (!anchor) return [];
+    const wanted = wantedPrints(starts, anchor);
+    const owners = new Map(
+      owned.filter(({ print }) => wanted.has(print)).map((mark) => [mark.print, mark.incarnation]),
+    );
+    return ownPath(starts, owners, anchor);
+  }
+
+  #copyMarks(after: number, upTo: number): LaneMark[] {
+    if (upTo <= after) return [];
+    const path = this.path();
+    return this.#copy.messages.flatMap((message) => {
+      const mark = ownMarkOf(this.#node, message);
+      return mark && mark.seq > after && mark.seq <= upTo && isOnPath(path, mark.incarnation, mark.seq)
+        ? [{ seq: mark.seq, print: mark.print }]
+        : [];
+    });
+  }
+}
