@@ -6,7 +6,10 @@ const retransmissionTimeoutMs = 200;
 /** Payload of an Ethernet segment: the piece that is stalled, and the grain of the rate. */
 const segmentBytes = 1448;
 
-/** How much may wait inside the lane before its source is no longer read: a full router queue, or a long fat pipe. */
+/**
+ * How much may wait inside the lane before its source is no longer read: a full router queue, or a long fat pipe (and
+ * what a black hole holds, before the kernel's buffers and then the sender's own do).
+ */
 const slowQueueBytes = 64 * 1024;
 const fastQueueBytes = 4 * 1024 * 1024;
 
@@ -37,7 +40,6 @@ export class LinkLane {
   #closed = false;
   #draining = false;
   #lineFreeAtMs = 0;
-  #lastDueMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(init: LinkLaneInit) {
@@ -62,7 +64,6 @@ export class LinkLane {
   setCondition(condition: LinkCondition): void {
     this.#condition = condition;
     this.#lineFreeAtMs = 0;
-    this.#lastDueMs = 0;
     this.#pump();
     this.#read();
   }
@@ -103,8 +104,7 @@ export class LinkLane {
     const { from } = this.#init;
     const limit =
       this.#condition.state === "up" && this.#condition.bitsPerS ? slowQueueBytes : fastQueueBytes;
-    // In a black hole the kernel's buffers hold what is sent, and then the sender's own: as on a dead radio link.
-    if (this.#condition.state === "blackhole" || this.#queuedBytes >= limit) from.pause();
+    if (this.#queuedBytes >= limit) from.pause();
     else from.resume();
   }
 
@@ -121,7 +121,6 @@ export class LinkLane {
         this.#timer = setTimeout(() => this.#pump(), Math.ceil(dueMs - nowMs));
         return;
       }
-      this.#lastDueMs = dueMs;
       this.#lineFreeAtMs = dueMs - (condition.delayMs ?? 0);
       this.#queue.shift();
       this.#queuedBytes -= piece.bytes.length;
@@ -138,7 +137,7 @@ export class LinkLane {
   /** When the first piece of the queue has crossed the link. Stalls that overlap are waited for together. */
   #due(piece: Piece, condition: LinkCondition & { state: "up" }): number {
     const crossedMs = piece.arrivedAtMs + piece.stallMs + (condition.delayMs ?? 0);
-    if (!condition.bitsPerS) return Math.max(crossedMs, this.#lastDueMs);
+    if (!condition.bitsPerS) return crossedMs;
     const sentMs = (piece.bytes.length * 8000) / condition.bitsPerS;
     return Math.max(
       crossedMs,
