@@ -6,7 +6,7 @@ import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedLogHeaders, headerLine } from "../../shared/protocol/headers.ts";
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
-import { formatOrigin } from "../../shared/protocol/origin.ts";
+import { formatOrigin, printOf } from "../../shared/protocol/origin.ts";
 import { refusedSubject } from "../../shared/protocol/subjects.ts";
 import { shippedFromOutbox } from "./own-events.ts";
 
@@ -22,12 +22,14 @@ export class RefusedEvents {
     this.#node = node;
   }
 
-  /** Sets refused events of the outbox aside; those it no longer has were set aside before. */
+  /** Sets refused events of the outbox aside; those it no longer has were set aside before, or are another outbox's. */
   async fromOutbox(incarnation: number, refusals: readonly Refusal[]): Promise<void> {
-    for (const { seq, reason } of refusals) {
+    for (const { seq, print, reason } of refusals) {
       const message = await getMessage(this.#nc, STREAM.outbox, { seq });
       if (!message) continue;
-      const { id } = shippedFromOutbox(this.#node, message);
+      const event = shippedFromOutbox(this.#node, message);
+      if (printOf(event) !== print) continue;
+      const { id } = event;
       const origin = formatOrigin({ node: this.#node, incarnation, lane: "e", seq });
       const headers =
         headerLine(HEADER.origin, origin) + headerLine(HEADER.id, id) + carriedLogHeaders(message.headerText);

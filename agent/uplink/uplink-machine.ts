@@ -127,6 +127,8 @@ export class UplinkMachine {
   #acceptHole: { after: number; before: number } | undefined;
   /** The accepted hole ends at that event. */
   #holeBefore: number | undefined;
+  /** The last own event that had to come from the copy. */
+  #refillEnd = 0;
   #queue: ShippedEvent[] = [];
   #queueBytes = 0;
   #lastOffered = 0;
@@ -166,7 +168,7 @@ export class UplinkMachine {
 
   /** All own events are in the log or the outbox: what a copy has of them is not needed to ship. */
   get refilled(): boolean {
-    return this.#phase.name === "shipping" && this.#accepted >= this.#outbox.first - 1;
+    return this.#phase.name === "shipping" && this.#accepted >= this.#refillEnd;
   }
 
   /** More events may be offered. */
@@ -345,7 +347,6 @@ export class UplinkMachine {
         : `the outbox left what the log has of it after event ${common.seq}`;
     return [
       { do: "raise", code: "outbox-rolled-back", detail },
-      ...this.#setAside(lane.refused.filter(({ seq }) => seq <= common.seq)),
       ...this.#incarnate(lane.reign, lane.incarnation, common),
     ];
   }
@@ -379,6 +380,7 @@ export class UplinkMachine {
 
   #readFrom(seq: number): UplinkOutput[] {
     this.#phase = { name: "shipping" };
+    this.#refillEnd = this.#lastOffered;
     this.#lastOffered = seq - 1;
     return [{ do: "read", from: seq }, ...this.#pump()];
   }

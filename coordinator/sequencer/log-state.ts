@@ -109,13 +109,8 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
       return;
     case LANE: {
       const record = laneRecord.parse(readJson(message));
-      const { top } = laneOf(state, record.node);
-      state.lanes.set(record.node, {
-        incarnation: record.incarnation,
-        mark: record.common,
-        top,
-        refused: [],
-      });
+      const before = laneOf(state, record.node);
+      state.lanes.set(record.node, { ...before, incarnation: record.incarnation, mark: record.common });
       return;
     }
     case REFUSED: {
@@ -123,7 +118,7 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
       const lane = takenLaneOf(state, record.node);
       lane.mark = { seq: record.seq, print: record.print };
       lane.top = Math.max(lane.top, record.seq);
-      lane.refused.push({ seq: record.seq, reason: record.reason });
+      lane.refused.push({ seq: record.seq, print: record.print, reason: record.reason });
       state.refusedTotals.set(record.reason, (state.refusedTotals.get(record.reason) ?? 0) + 1);
       return;
     }

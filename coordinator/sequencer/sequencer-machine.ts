@@ -423,10 +423,10 @@ export class SequencerMachine {
     const lane = laneOf(this.#state as LogState, portion.node);
     const reign = this.#reign as Reign;
     if (portion.waiting.kind === "incarnate") {
-      const { incarnation, mark, top } = lane;
+      const { incarnation, mark, top, refused } = lane;
       const confirmed = this.#confirmed(lane);
       const version = PROTOCOL_VERSION;
-      return { kind: "lane", version, reign, incarnation, mark, top, confirmed, refused: [] };
+      return { kind: "lane", version, reign, incarnation, mark, top, confirmed, refused: [...refused] };
     }
     const { events } = portion.waiting;
     const first = events[0]?.seq ?? 0;
@@ -468,8 +468,7 @@ export class SequencerMachine {
       const incarnation = waiting.predecessor + 1;
       const { predecessor, common } = waiting;
       messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, this.#nextPosition()));
-      const { top } = laneOf(state, node);
-      state.lanes.set(node, { incarnation, mark: common, top, refused: [] });
+      state.lanes.set(node, { ...laneOf(state, node), incarnation, mark: common });
       return;
     }
     const { incarnation } = waiting;
@@ -492,9 +491,9 @@ export class SequencerMachine {
       messages.push(
         controlEntry("refused", { node, incarnation, seq, print, id, reason }, this.#nextPosition()),
       );
-      lane.refused.push({ seq, reason });
+      lane.refused.push({ seq, print, reason });
       state.refusedTotals.set(reason, (state.refusedTotals.get(reason) ?? 0) + 1);
-      refused.push({ node, refusal: { seq, reason } });
+      refused.push({ node, refusal: { seq, print, reason } });
     }
     const last = waiting.events[portion.to - 1];
     if (!last) return;

@@ -1,7 +1,8 @@
+import { reignRecord } from "../protocol/control-records.ts";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { HEADER } from "../protocol/names.ts";
-import { type LogPosition, parseLogPosition, sameReign } from "../protocol/reign.ts";
+import { formatLogPosition, type LogPosition, parseLogPosition, sameReign } from "../protocol/reign.ts";
 import { controlRecordSubject } from "../protocol/subjects.ts";
 
 const REIGN = controlRecordSubject("reign");
@@ -15,7 +16,7 @@ export type Continuation =
 /**
  * Does this message of the log continue a copy that stands at `after`? Checked for every message on the way. Following
  * everything, indexes grow by one; following some domains they only grow, but a reign never changes without its record,
- * which every follower gets.
+ * which every follower gets, and which names the reign before.
  */
 export function continuation(
   after: LogPosition | undefined,
@@ -36,9 +37,24 @@ export function continuation(
   if (after && !sameReign(position.reign, after.reign)) {
     if (message.subject !== REIGN)
       return { kind: "broken", reason: `the reign changed without its record at ${position.index}` };
-    if (position.reign.epoch <= after.reign.epoch) {
-      return { kind: "broken", reason: `epoch ${position.reign.epoch} came after ${after.reign.epoch}` };
+    // The record names what it was written behind: in a log that was restored, the same index may be behind another.
+    const previous = previousOf(message);
+    const follows = previous && sameReign(previous.reign, after.reign) && previous.index >= index;
+    if (!follows || (everything && previous.index !== index)) {
+      const behind = previous ? formatLogPosition(previous) : "nothing";
+      return {
+        kind: "broken",
+        reason: `${position.index} was written behind ${behind}, not ${formatLogPosition(after)}`,
+      };
     }
   }
   return { kind: "continues", position };
+}
+
+function previousOf(message: StoredMessage): LogPosition | null | undefined {
+  try {
+    return reignRecord.parse(JSON.parse(Buffer.from(message.body).toString("utf8"))).previous;
+  } catch {
+    return undefined;
+  }
 }

@@ -59,8 +59,8 @@ const laneMarks = z.object({
   mark,
   /** Highest sequence that the log has of any of its incarnations. */
   top: z.number().int().min(0),
-  /** Refused sequences that the origin may not have set aside yet. */
-  refused: z.array(z.object({ seq: z.number().int(), reason: z.string() })),
+  /** Refused events that the origin may not have set aside yet, of all its incarnations. */
+  refused: z.array(z.object({ seq: z.number().int(), print: z.string(), reason: z.string() })),
 });
 
 /** All marks at a point of the log: a start does not read further back, and the log may be purged behind it. */

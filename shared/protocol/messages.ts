@@ -40,7 +40,8 @@ export type IncarnateRequest = z.infer<typeof incarnateRequest>;
 export const ingestRequest = z.discriminatedUnion("op", [helloRequest, printsRequest, incarnateRequest]);
 export type IngestRequest = z.infer<typeof ingestRequest>;
 
-const refusal = z.object({ seq: z.number().int().min(1), reason: z.string() });
+/** The print, as an outbox that was put back may have another event of that sequence. */
+const refusal = z.object({ seq: z.number().int().min(1), print: z.string().max(32), reason: z.string() });
 export type Refusal = z.infer<typeof refusal>;
 
 /** Answer to hello and incarnate: the lane as the log has it. Incarnation 0: not known. */

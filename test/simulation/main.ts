@@ -16,7 +16,10 @@ if (second === "trace") {
   let steps = 0;
   let events = 0;
   for (let seed = Number(first); seed < Number(first) + Number(second); seed++) {
-    const report = runSimulation(seed, rest.length > 0 ? { disasters: DISASTERS.filter((d) => rest.includes(d)) } : {});
+    const report = runSimulation(
+      seed,
+      rest.length > 0 ? { disasters: DISASTERS.filter((d) => rest.includes(d)) } : {},
+    );
     steps += report.steps;
     events += report.events;
     if (report.faults.length === 0) continue;

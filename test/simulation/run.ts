@@ -134,7 +134,8 @@ function isAtRest(world: World): boolean {
 
 function whatIsLeft(world: World): string {
   const [first] = world.coordinators;
-  if (first?.machine.phase !== "leading" || first.machine.busy) return `${first?.name} ${first?.machine.phase}`;
+  if (first?.machine.phase !== "leading" || first.machine.busy)
+    return `${first?.name} ${first?.machine.phase}`;
   if (!endsInReignOf(first, world)) return "the log ends in another reign";
   const end = positionOf(world.env.log.messages.at(-1))?.index ?? 0;
   for (const { name, uplink, downlink, outbox } of world.leaves) {

@@ -41,7 +41,11 @@ export class SimCoordinator {
   /** Events counted as the daemon's metrics count them. */
   counted = new Map<string, number>();
 
-  constructor(name: string, env: Environment, settings: Omit<SequencerSettings, "by" | "randomId" | "nowMs">) {
+  constructor(
+    name: string,
+    env: Environment,
+    settings: Omit<SequencerSettings, "by" | "randomId" | "nowMs">,
+  ) {
     this.name = name;
     this.#env = env;
     this.#settings = settings;

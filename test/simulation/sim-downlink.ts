@@ -121,12 +121,17 @@ export class SimDownlink {
         const run = this.#init.serverRun();
         const gone = () => run !== this.#init.serverRun();
         const expect = { lastSeq: this.#copyEnd };
-        env.trace(() => `${name} copies ${output.messages.length} after ${expect.lastSeq}, up to ${output.last.index}`);
+        env.trace(
+          () =>
+            `${name} copies ${output.messages.length} after ${expect.lastSeq}, up to ${output.last.index}`,
+        );
         guardedWrite(env, copy, output.messages, expect, gone, (result) => {
           if (this.#ended) return;
           if (result.kind === "stored") {
             this.#copyEnd = result.lastSeq;
-            this.#init.onCopied(copy.from(result.lastSeq - output.messages.length + 1, output.messages.length));
+            this.#init.onCopied(
+              copy.from(result.lastSeq - output.messages.length + 1, output.messages.length),
+            );
           }
           this.#carryOut(this.machine.written(result));
         });

@@ -55,7 +55,10 @@ export class SimLeaf {
       own: this.own,
       seen: positionOf(this.copy.messages.at(-1))?.reign,
       send: (payload, onReply) => this.#init.send(this, payload, onReply),
-      setAside: (seq, reason) => this.#setAside(this.outbox.get(seq), reason),
+      setAside: ({ seq, print, reason }) => {
+        const own = this.outbox.get(seq);
+        if (own && printOf(this.own.shipped(own)) === print) this.#setAside(own, reason);
+      },
       blockBytes,
     });
     this.downlink = new SimDownlink(

@@ -1,6 +1,6 @@
 import { UplinkMachine, type UplinkOutput } from "../../agent/uplink/uplink-machine.ts";
 import { encodeBlock } from "../../shared/protocol/block.ts";
-import type { IngestReply } from "../../shared/protocol/messages.ts";
+import type { IngestReply, Refusal } from "../../shared/protocol/messages.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
 import { delayMs, type Environment, type Payload } from "./environment.ts";
 import type { OwnTrail } from "./own-trail.ts";
@@ -17,7 +17,7 @@ export interface SimUplinkInit {
   readonly own: OwnTrail;
   readonly seen: Reign | undefined;
   readonly send: (payload: Payload, onReply: (reply: IngestReply) => void) => void;
-  readonly setAside: (seq: number, reason: string) => void;
+  readonly setAside: (refusal: Refusal) => void;
   readonly blockBytes: number;
 }
 
@@ -39,7 +39,11 @@ export class SimUplink {
 
   constructor(init: SimUplinkInit) {
     this.#init = init;
-    const settings = { maxInFlight: 2, blockBytes: () => init.blockBytes, maxQueueBytes: init.blockBytes * 3 };
+    const settings = {
+      maxInFlight: 2,
+      blockBytes: () => init.blockBytes,
+      maxQueueBytes: init.blockBytes * 3,
+    };
     this.machine = new UplinkMachine(settings, init.seen);
   }
 
@@ -110,9 +114,7 @@ export class SimUplink {
         this.#ask(output.token, { block: encodeBlock(output.block) });
         return;
       case "find":
-        this.#later(() =>
-          this.#carryOut(this.machine.found(output.token, own.find(output.seq, output.in))),
-        );
+        this.#later(() => this.#carryOut(this.machine.found(output.token, own.find(output.seq, output.in))));
         return;
       case "sample":
         this.#later(() =>
@@ -136,7 +138,7 @@ export class SimUplink {
         return;
       case "set-aside":
         this.#inOrder(() => {
-          for (const { seq, reason } of output.refusals) this.#init.setAside(seq, reason);
+          for (const refusal of output.refusals) this.#init.setAside(refusal);
         });
         return;
       case "confirmed":
