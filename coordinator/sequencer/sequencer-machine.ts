@@ -14,7 +14,7 @@ import { domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
 import { type BatchBounds, FairQueue, type Portion } from "./fair-queue.ts";
 import { judgeEvent, type LogRules } from "./judge-event.ts";
 import { controlEntry, eventEntry, fenceEntry } from "./log-entry.ts";
-import { countEvents, type LaneState, type LogState, laneOf, marksOf } from "./log-state.ts";
+import { countEvents, type Fence, type LaneState, type LogState, laneOf, marksOf } from "./log-state.ts";
 
 export interface SequencerSettings {
   /** Which coordinator this is; written into the reign record. */
@@ -60,8 +60,8 @@ export type SequencerOutput =
   | { readonly do: "logged"; readonly events: readonly Logged[]; readonly refused: readonly string[] }
   | { readonly do: "leading"; readonly reign: Reign };
 
-/** taking: its record is on its way; opening: its fence is. */
-type Phase = "idle" | "taking" | "opening" | "leading";
+/** taking: its record and fence are on their way. */
+type Phase = "idle" | "taking" | "leading";
 
 /** A question whose answer says what the log has, hence given only after a fenced read with nothing under way. */
 interface Question {
@@ -124,26 +124,25 @@ export class SequencerMachine {
     return this.#writing !== undefined || !this.#queue.empty;
   }
 
-  /** Begins a reign over a log that was just read. Its record is the log's next message, and closes the last fence. */
+  /**
+   * Begins a reign over a log that was just read: closes the last reign's fence and opens its own, all of it or nothing,
+   * or a log that was restored in between could get an opened fence without what it belongs to. The first message of a
+   * log is a fence: there is no other by which the next reign could know this log from another.
+   */
   lead(state: LogState, minEpoch = 0): SequencerOutput[] {
     const out = this.#reset();
     this.#state = state;
     const epoch = Math.max((state.position?.reign.epoch ?? 0) + 1, minEpoch);
-    this.#reign = { epoch, id: this.#settings.randomId() };
+    const reign = { epoch, id: this.#settings.randomId() };
+    this.#reign = reign;
     this.#phase = "taking";
-    const previous = state.position ?? null;
-    const record = { reign: this.#reign, by: this.#settings.by, previous };
-    const expect = this.#expectation();
-    if (!state.fence) {
-      // A log's first message is a fence: there is no other by which the next reign could know this log from another.
-      this.#phase = "opening";
-      const fence = this.#fenceEntry();
-      out.push(this.#write([fence, controlEntry("reign", record, this.#nextPosition())], expect));
-      return out;
-    }
-    const messages = [controlEntry("reign", record, this.#nextPosition())];
-    const closed = { reign: this.#reign, open: false };
-    messages.push(fenceEntry(state.fence.subject, closed, this.#nextPosition()));
+    const { fence: last, position: previous = null } = state;
+    const expect: WriteExpectation = { ...this.#expectation(), allOrNothing: true };
+    const open = () => fenceEntry(this.#fenceSubject(), { reign, open: true }, this.#nextPosition());
+    const record = () =>
+      controlEntry("reign", { reign, by: this.#settings.by, previous }, this.#nextPosition());
+    const close = ({ subject }: Fence) => fenceEntry(subject, { reign, open: false }, this.#nextPosition());
+    const messages = last ? [record(), close(last), open()] : [open(), record()];
     out.push(this.#write(messages, expect));
     return out;
   }
@@ -246,11 +245,11 @@ export class SequencerMachine {
       return this.#reread("a batch was stored elsewhere than expected");
     this.#writing = undefined;
     state.lastSeq = result.lastSeq;
-    if (this.#phase === "taking") return this.#openFence();
     const out: SequencerOutput[] = [];
-    if (this.#phase === "opening") {
+    if (this.#phase === "taking") {
       this.#phase = "leading";
-      state.fence = { subject: this.#fenceSubject(), seq: result.lastSeq - writing.count + 1 };
+      const seq = state.fence ? result.lastSeq : result.lastSeq - 1;
+      state.fence = { subject: this.#fenceSubject(), seq };
       out.push({ do: "leading", reign: this.#reign as Reign });
     }
     for (const portion of writing.portions) {
@@ -357,19 +356,6 @@ export class SequencerMachine {
     const token = this.#nextToken++;
     this.#writing = { token, count: messages.length, ...planned };
     return { do: "write", token, messages, expect };
-  }
-
-  /** The record is in the log; its fence is opened by itself, so that a prefix never has two that are open. */
-  #openFence(): SequencerOutput[] {
-    this.#phase = "opening";
-    const { lastSeq } = this.#state as LogState;
-    const expect = { lastSeq, newest: { subject: this.#fenceSubject(), seq: 0 } };
-    return [this.#write([this.#fenceEntry()], expect)];
-  }
-
-  #fenceEntry(): OutgoingMessage {
-    const open = { reign: this.#reign as Reign, open: true };
-    return fenceEntry(this.#fenceSubject(), open, this.#nextPosition());
   }
 
   #ask(question: Question): SequencerOutput[] {

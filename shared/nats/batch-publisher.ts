@@ -15,6 +15,8 @@ export interface WriteExpectation {
   readonly lastSeq?: number;
   /** The newest message of that (stored) subject has that sequence. */
   readonly newest?: { readonly subject: string; readonly seq: number };
+  /** Never only a prefix, however few they are. */
+  readonly allOrNothing?: true;
 }
 
 export type WriteResult =
@@ -52,7 +54,7 @@ export async function writeGuarded(
   if (messages.length === 0 || messages.length > MAX_BATCH_MESSAGES) {
     throw new RangeError(`${messages.length} messages in one write`);
   }
-  return messages.length <= MAX_CHAINED
+  return messages.length <= MAX_CHAINED && !expect.allOrNothing
     ? writeChained(nc, messages, expect, timeoutMs)
     : writeBatch(nc, messages, expect, timeoutMs);
 }

@@ -16,6 +16,7 @@ export interface FinalState {
   readonly appends: readonly Append[];
   /** Events that a fault of a disk took the last instance of. */
   readonly destroyed: ReadonlySet<number>;
+  readonly deletedByHand: ReadonlySet<number>;
   readonly log: readonly StoredMessage[];
   readonly leaves: readonly {
     readonly name: string;
@@ -66,7 +67,8 @@ function logFaults(log: readonly StoredMessage[]): string[] {
   return faults;
 }
 
-function eventFaults({ appends, destroyed, log, leaves, logRestored }: FinalState): string[] {
+function eventFaults(state: FinalState): string[] {
+  const { appends, destroyed, deletedByHand, log, leaves, logRestored } = state;
   const faults: string[] = [];
   const inLog = countUids(log);
   const refusedIds = new Map<string, number>();
@@ -81,6 +83,7 @@ function eventFaults({ appends, destroyed, log, leaves, logRestored }: FinalStat
     const what = `event ${uid} of ${node}`;
     if (times > 1) faults.push(`${what} is in the log ${times} times`);
     if (times === 1 && tooLarge) faults.push(`${what} is too large and in the log`);
+    if (deletedByHand.has(uid)) continue;
     const origin = leaves.find(({ name }) => name === node);
     const atOrigin = origin?.outbox.some((message) => uidOf(message) === uid) ?? false;
     const aside = leaves.some(({ setAside }) => setAside.has(uid));
@@ -96,7 +99,7 @@ function eventFaults({ appends, destroyed, log, leaves, logRestored }: FinalStat
 }
 
 /** Along each outbox's history the log has its events in their order. */
-function orderFaults({ appends, log }: FinalState): string[] {
+function orderFaults({ appends, log, deletedByHand }: FinalState): string[] {
   const faults: string[] = [];
   const at = new Map<number, number>();
   log.forEach((message, i) => {
@@ -106,10 +109,10 @@ function orderFaults({ appends, log }: FinalState): string[] {
   const byUid = new Map(appends.map((append) => [append.uid, append]));
   for (const { uid, node } of appends) {
     const here = at.get(uid);
-    if (here === undefined) continue;
+    if (here === undefined || deletedByHand.has(uid)) continue;
     // Some before it may be nowhere: the nearest that is in the log counts.
     let before = byUid.get(byUid.get(uid)?.after ?? 0);
-    while (before && !at.has(before.uid)) before = byUid.get(before.after);
+    while (before && (!at.has(before.uid) || deletedByHand.has(before.uid))) before = byUid.get(before.after);
     const there = before && at.get(before.uid);
     if (before && there !== undefined && there > here)
       faults.push(`event ${uid} of ${node} stands before ${before.uid}, which was appended earlier`);

@@ -1,6 +1,7 @@
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimLeaf } from "./sim-leaf.ts";
 import type { StreamSnapshot } from "./sim-stream.ts";
+import { uidOf } from "./uid.ts";
 import type { World } from "./world.ts";
 
 export const DISASTERS = [
@@ -164,7 +165,10 @@ export class Disasters {
       case "delete-event": {
         const last = leaf.outbox.messages.at(-1);
         if (!last) return;
-        leaf.outbox.delete(random.chance(0.3) ? last.seq : random.pick(leaf.outbox.messages).seq);
+        const victim = random.chance(0.3) ? last : random.pick(leaf.outbox.messages);
+        leaf.outbox.delete(victim.seq);
+        // An older disk may bring it back when the log has gone on without it: nothing is promised of it any more.
+        this.#world.deletedByHand.add(uidOf(victim) ?? 0);
         this.#world.countDestroyed();
         return;
       }

@@ -129,9 +129,11 @@ export class SimDownlink {
           if (this.#ended) return;
           if (result.kind === "stored") {
             this.#copyEnd = result.lastSeq;
-            this.#init.onCopied(
-              copy.from(result.lastSeq - output.messages.length + 1, output.messages.length),
-            );
+            // Not when the copy has become doubtful meanwhile.
+            if (this.machine.phase === "following")
+              this.#init.onCopied(
+                copy.from(result.lastSeq - output.messages.length + 1, output.messages.length),
+              );
           }
           this.#carryOut(this.machine.written(result));
         });

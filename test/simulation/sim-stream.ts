@@ -34,11 +34,11 @@ export class SimStream {
     timeUs: number,
     prefix: number = messages.length,
   ): WriteResult {
-    if (prefix < messages.length && messages.length > MAX_CHAINED)
-      return { kind: "unknown", reason: "an unfinished batch" };
+    const chained = messages.length <= MAX_CHAINED && !expect.allOrNothing;
+    if (prefix < messages.length && !chained) return { kind: "unknown", reason: "an unfinished batch" };
     for (let i = 0; i < Math.min(prefix, messages.length); i++) {
       const message = messages[i] as OutgoingMessage;
-      const judged = i === 0 || messages.length <= MAX_CHAINED;
+      const judged = i === 0 || chained;
       const wanted = (expect.lastSeq ?? this.lastSeq) + i;
       if (judged && (wanted !== this.lastSeq || !this.#isNewest(expect))) {
         const reason = `wrong last sequence: ${this.lastSeq}`;

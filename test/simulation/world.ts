@@ -33,6 +33,7 @@ export class World {
   readonly leaves: SimLeaf[];
   readonly appends: Append[] = [];
   readonly destroyed = new Set<number>();
+  readonly deletedByHand = new Set<number>();
   readonly lines: string[] = [];
   logRestored = false;
   #nextUid = 1;
@@ -115,7 +116,8 @@ export class World {
       why === "trim" ? new Set(leaf.copy.messages.map((message) => uidOf(message))) : this.#alive();
     for (const message of removed) {
       const uid = uidOf(message);
-      if (uid === undefined || alive.has(uid) || leaf.setAside.has(uid)) continue;
+      if (uid === undefined || alive.has(uid) || leaf.setAside.has(uid) || this.deletedByHand.has(uid))
+        continue;
       throw new SimulationFault(`event ${uid} of ${leaf.name} was removed by ${why} and is nowhere else`);
     }
   }
