@@ -1,14 +1,10 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { OwnNode } from "../agent/own-node.ts";
-import { type Config, configNotes } from "../shared/config/index.ts";
+import type { Config } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
-import { OwnServer } from "../shared/daemon/own-server.ts";
+import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { ContestedNames } from "../shared/nats/contested-names.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
-import { Conditions } from "../shared/observe/conditions.ts";
-import { HttpServer } from "../shared/observe/http-server.ts";
-import { createLog, type Log } from "../shared/observe/log.ts";
-import { Metrics } from "../shared/observe/metrics.ts";
 import { heartbeat } from "../shared/protocol/messages.ts";
 import { formatReign } from "../shared/protocol/reign.ts";
 import { inboxPrefix, SUBJECT } from "../shared/protocol/subjects.ts";
@@ -29,17 +25,13 @@ const JUDGE_EVERY_MS = 1000;
 /** A hub's daemon: puts the events of all origins in order, knows the nodes, ships the hub's own outbox. */
 export class Coordinator implements Daemon {
   #config: Config;
-  readonly #log: Log;
-  readonly #conditions = new Conditions();
-  readonly #metrics: Metrics;
-  readonly #http: HttpServer;
+  readonly #frame: DaemonFrame;
   readonly #fleet: Fleet;
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
   readonly #contested = new ContestedNames();
   readonly #lag = new LagWatch();
   #judgeTimer: NodeJS.Timeout | undefined;
-  readonly #server: OwnServer;
   #own: OwnNode | undefined;
   #ownTurn: Promise<void> = Promise.resolve();
   #sequencer: Sequencer | undefined;
@@ -48,42 +40,26 @@ export class Coordinator implements Daemon {
 
   constructor(config: Config) {
     this.#config = config;
-    this.#log = createLog({ name: "cim-coordinator", level: config.logLevel, node: config.node });
-    this.#metrics = new Metrics({ by: ["coordinator", "agent"], conditions: this.#conditions });
     this.#fleet = new Fleet(config, Date.now());
-    this.#server = new OwnServer({
+    this.#frame = new DaemonFrame({
       config,
       program: "cim-coordinator",
-      conditions: this.#conditions,
-      log: this.#log,
+      metrics: ["coordinator", "agent"],
       onServer: (up) => void this.#onServer(up),
       onLink: (change) => this.#onLink(change),
-    });
-    this.#http = new HttpServer({
-      listen: config.http,
-      log: this.#log,
-      conditions: this.#conditions,
-      metrics: this.#metrics,
-      tokenFile: config.httpTokenFile,
     });
   }
 
   async start(): Promise<this> {
     const config = this.#config;
-    this.#conditions.raise("starting");
-    this.#conditions.raise("coordinator-not-leading");
-    this.#conditions.subscribe(({ kind, condition }) => {
-      this.#log.info({ condition: condition.code, change: kind, text: condition.text }, "condition");
-    });
-    for (const note of configNotes(config)) this.#log.warn({ note }, "configuration");
+    this.#frame.conditions.raise("coordinator-not-leading");
     this.#serve();
-    await this.#http.start();
-    const nc = await this.#server.connect();
+    const nc = await this.#frame.open();
     this.#sequencer = this.#newSequencer(nc);
     this.#retention = new LogRetention({
       nc,
       retentionMs: LogRetention.ofDays(config.log.retentionDays),
-      log: this.#log,
+      log: this.#frame.log,
     });
     this.#leadership = this.#newLeadership(nc);
     await this.#leadership.start();
@@ -92,10 +68,9 @@ export class Coordinator implements Daemon {
         if (!error) this.#onHeartbeat(message.subject, message.data);
       },
     });
-    await this.#server.watch();
+    await this.#frame.server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
-    this.#conditions.clear("starting");
-    this.#log.info({ node: config.node }, "ready");
+    this.#frame.ready();
     return this;
   }
 
@@ -107,10 +82,10 @@ export class Coordinator implements Daemon {
       outbox: config.outbox,
       log: config.log,
     };
-    this.#log.level = config.logLevel;
+    this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
-    await this.#server.reconfigure(this.#config);
-    this.#log.info({ leaves: config.leaves.length }, "reloaded: leaves, log level, outbox, log");
+    await this.#frame.server.reconfigure(this.#config);
+    this.#frame.log.info({ leaves: config.leaves.length }, "reloaded: leaves, log level, outbox, log");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -119,9 +94,7 @@ export class Coordinator implements Daemon {
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
-    await this.#http[Symbol.asyncDispose]();
-    await this.#server[Symbol.asyncDispose]();
-    this.#log.info("ended");
+    await this.#frame[Symbol.asyncDispose]();
   }
 
   #newSequencer(nc: NatsConnection): Sequencer {
@@ -131,26 +104,29 @@ export class Coordinator implements Daemon {
       inboxPrefix: inboxPrefix(node),
       instance: this.#instance(),
       maxMessageBytes: nats.maxPayload,
-      log: this.#log.child({ part: "sequencer" }),
+      log: this.#frame.log.child({ part: "sequencer" }),
       onRead: (state) => {
         this.#totals.restore(state);
         this.#times.note(state.position?.index ?? 0, Date.now());
       },
       onLeading: (reign) => {
-        this.#conditions.clear("coordinator-not-leading");
-        this.#conditions.clear("log-unreadable");
-        this.#metrics.set("cim_epoch", {}, reign.epoch);
+        this.#frame.conditions.clear("coordinator-not-leading");
+        this.#frame.conditions.clear("log-unreadable");
+        this.#frame.metrics.set("cim_epoch", {}, reign.epoch);
       },
       onLogged: ({ events, refused }) => {
         const nowMs = Date.now();
-        this.#metrics.add("cim_log_batches_total", {});
+        this.#frame.metrics.add("cim_log_batches_total", {});
         this.#totals.count(events, refused);
         for (const { appendedUs } of events) {
-          this.#metrics.observe("cim_event_processing_duration_seconds", (nowMs - appendedUs / 1000) / 1000);
+          this.#frame.metrics.observe(
+            "cim_event_processing_duration_seconds",
+            (nowMs - appendedUs / 1000) / 1000,
+          );
         }
         this.#times.note(this.#sequencer?.state?.position?.index ?? 0, nowMs);
       },
-      onUnreadable: (reason) => this.#conditions.raise("log-unreadable", reason),
+      onUnreadable: (reason) => this.#frame.conditions.raise("log-unreadable", reason),
     });
   }
 
@@ -158,7 +134,7 @@ export class Coordinator implements Daemon {
     return new Leadership({
       nc,
       holder: this.#instance(),
-      log: this.#log.child({ part: "leadership" }),
+      log: this.#frame.log.child({ part: "leadership" }),
       onLead: () => {
         this.#sequencer?.lead();
         this.#retention?.start();
@@ -168,7 +144,9 @@ export class Coordinator implements Daemon {
         this.#sequencer?.stop();
         this.#retention?.stop();
         void this.#shipOwn(false);
-        this.#conditions.raise("coordinator-not-leading", { leader: this.#leadership?.holder ?? "another" });
+        this.#frame.conditions.raise("coordinator-not-leading", {
+          leader: this.#leadership?.holder ?? "another",
+        });
       },
     });
   }
@@ -182,11 +160,11 @@ export class Coordinator implements Daemon {
       await before?.[Symbol.asyncDispose]();
       if (!wanted) return;
       this.#own = new OwnNode({
-        nc: this.#server.nc,
+        nc: this.#frame.server.nc,
         config: this.#config,
-        conditions: this.#conditions,
-        metrics: this.#metrics,
-        log: this.#log,
+        conditions: this.#frame.conditions,
+        metrics: this.#frame.metrics,
+        log: this.#frame.log,
       });
       this.#own.start();
     });
@@ -200,7 +178,7 @@ export class Coordinator implements Daemon {
   }
 
   #serve(): void {
-    addApi(this.#http, {
+    addApi(this.#frame.http, {
       node: this.#config.node,
       leader: () => {
         const reign = this.#sequencer?.reign;
@@ -212,29 +190,29 @@ export class Coordinator implements Daemon {
       },
       nodes: () => this.#fleet.list(Date.now()),
       replication: () => this.#replication(),
-      conditions: this.#conditions,
+      conditions: this.#frame.conditions,
     });
     const hub = this.#config.node;
-    this.#metrics.readFrom("cim_events_processed_total", () => this.#totals.events());
-    this.#metrics.readFrom("cim_refused_total", () => this.#totals.refusals());
-    this.#metrics.readFrom("cim_link_up", () =>
+    this.#frame.metrics.readFrom("cim_events_processed_total", () => this.#totals.events());
+    this.#frame.metrics.readFrom("cim_refused_total", () => this.#totals.refusals());
+    this.#frame.metrics.readFrom("cim_link_up", () =>
       this.#nodes().map((node) => [{ node: node.name }, node.link.up ? 1 : 0] as const),
     );
-    this.#metrics.readFrom("cim_node_health", () =>
+    this.#frame.metrics.readFrom("cim_node_health", () =>
       this.#nodes().flatMap(({ name, health }) =>
         (["up", "unreachable", "down"] as const).map(
           (state) => [{ node: name, state }, health.state === state ? 1 : 0] as const,
         ),
       ),
     );
-    this.#metrics.readFrom("cim_replication_lag_events", () => {
+    this.#frame.metrics.readFrom("cim_replication_lag_events", () => {
       const { origins, copies } = this.#replication();
       return [
         ...origins.map(({ node, lagEvents }) => [{ origin: node, node: hub }, lagEvents ?? 0] as const),
         ...copies.map(({ node, lagEvents }) => [{ origin: "log", node }, lagEvents] as const),
       ];
     });
-    this.#metrics.readFrom("cim_replication_lag_seconds", () => {
+    this.#frame.metrics.readFrom("cim_replication_lag_seconds", () => {
       const { origins, copies } = this.#replication();
       return [
         ...origins.map(({ node, lagSeconds }) => [{ origin: node, node: hub }, lagSeconds ?? 0] as const),
@@ -267,10 +245,10 @@ export class Coordinator implements Daemon {
     const contested = this.#contested.names(nowMs);
     for (const { name } of this.#nodes()) {
       const twice = contested.includes(name) || this.#fleet.isDuplicate(name, nowMs);
-      this.#conditions.set(twice, "duplicate-name", { node: name }, name);
+      this.#frame.conditions.set(twice, "duplicate-name", { node: name }, name);
     }
     if (!this.#sequencer?.reign) return;
-    this.#lag.judge(this.#replication(), this.#nodes(), this.#conditions, nowMs);
+    this.#lag.judge(this.#replication(), this.#nodes(), this.#frame.conditions, nowMs);
   }
 
   #onHeartbeat(subject: string, data: Uint8Array): void {

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { type Config, checkConfigCommand, loadConfig, printSchema } from "../config/index.ts";
-import { serverConfigText } from "../nats/write-server-config.ts";
+import { ensureSeedFile } from "../nats/nkeys.ts";
+import { serverConfigText, writeServerConfig } from "../nats/write-server-config.ts";
 import { VERSION } from "../observe/build-info.ts";
 
 /** A daemon that runs until it is disposed. */
@@ -35,7 +36,7 @@ export async function runDaemon(program: DaemonProgram, argv: readonly string[])
 }
 
 async function command(program: DaemonProgram, argv: readonly string[]): Promise<number | undefined> {
-  const usage = `usage: ${program.name} --config FILE | check-config FILE | print-schema | print-nats-config FILE | --version`;
+  const usage = `usage: ${program.name} --config FILE | check-config FILE | print-schema | print-nats-config FILE | write-nats-config FILE | print-link-key FILE | --version`;
   const { values, positionals } = parse(argv, usage);
   if (values.version) return say(VERSION);
   if (values.help) return say(usage);
@@ -47,16 +48,28 @@ async function command(program: DaemonProgram, argv: readonly string[]): Promise
   switch (verb) {
     case "check-config": {
       const { text, exitCode } = checkConfigCommand(path, process.env);
-      (exitCode === 0 ? process.stdout : process.stderr).write(`${text}\n`);
+      (exitCode === 0 ? process.stdout : process.stderr).write(text);
       return exitCode;
     }
     case "print-nats-config":
       return say(await serverConfigText(loadConfig(path, process.env)));
+    case "write-nats-config":
+      return say(await writeServerConfig(loadConfig(path, process.env)));
+    case "print-link-key":
+      return say(await linkKey(loadConfig(path, process.env), path));
     case undefined:
       return await run(program, path);
     default:
       throw usageError(`"${verb}" is no command; ${usage}`);
   }
+}
+
+/** The public key under which a leaf links: what its hub lists in `leaves`. Its seed is made at first need. */
+async function linkKey(config: Config, path: string): Promise<string> {
+  if (config.role === "hub") {
+    throw usageError(`${path}: role is "hub"; a link key is a leaf's: run cim-agent print-link-key there`);
+  }
+  return (await ensureSeedFile(config.nats.linkSeedFile)).publicKey;
 }
 
 async function run(program: DaemonProgram, path: string): Promise<undefined> {
