@@ -25,6 +25,8 @@ export interface CopyFillInit {
   /** Stops following; what was taken is written when it resolves. */
   readonly pause: () => Promise<void>;
   readonly finished: (record: CopyRecord) => void;
+  /** It could not go on, and following may stand still: start over, later. */
+  readonly interrupted: () => void;
   /** The log's sequence of the first message at or after an index. */
   readonly startSeq: (index: number) => number | undefined;
 }
@@ -52,7 +54,14 @@ export class CopyFill {
     this.active = true;
     const run = ++this.#run;
     this.#fill(run, record)
-      .catch((error: unknown) => this.#init.log.debug({ err: error }, "filling stops, goes on with the link"))
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          if (run !== this.#run) return;
+          this.#init.log.debug({ err: error }, "filling stops, tries again");
+          this.#init.interrupted();
+        },
+      )
       .finally(() => {
         if (run === this.#run) this.active = false;
       });
@@ -65,51 +74,53 @@ export class CopyFill {
   }
 
   async #fill(run: number, record: CopyRecord): Promise<void> {
-    const { nc, inboxPrefix, hubDomain, node, log } = this.#init;
+    const { log } = this.#init;
     const filling = record.filling as NonNullable<CopyRecord["filling"]>;
-    const everything = filling.domains.includes(EVERYTHING);
-    const startSeq = this.#init.startSeq(filling.done + 1);
-    let { done } = filling;
-    log.info({ domains: filling.domains, done }, "fills domains into the copy");
-    let paused = false;
-    if (startSeq !== undefined) {
-      await using reader = await new StreamReader({
-        nc,
-        inboxPrefix,
-        stream: STREAM.events,
-        domain: hubDomain,
-        consumerName: fillConsumer(node),
-        startSeq,
-        window: this.#init.window,
-        filters: everything ? [] : filling.domains.map(domainFilter),
-      }).start();
-      this.#reader = reader;
-      let left: StoredMessage[] = [];
-      while (run === this.#run) {
-        const end = this.#init.writer.followed?.index ?? 0;
-        const caughtUp = left.length === 0 ? reader.pending === 0 : (positionOf(left[0])?.index ?? 0) > end;
-        if (caughtUp && paused) break;
-        if (caughtUp) {
-          // Nearly there: from here on following stands still.
-          await this.#init.pause();
-          paused = true;
-          continue;
-        }
-        if (left.length === 0) left = await reader.next(BATCH_EVENTS);
-        const batch = left.filter((message) => (positionOf(message)?.index ?? 0) <= end);
-        left = left.slice(batch.length);
-        if (batch.length === 0) continue;
-        done = positionOf(batch.at(-1))?.index ?? done;
-        await this.#write(batch, { ...record, filling: { ...filling, done } });
-      }
-    }
+    log.info({ domains: filling.domains, done: filling.done }, "fills domains into the copy");
+    const near = await this.#passOver(run, record, filling.done);
     if (run !== this.#run) return;
-    if (!paused) await this.#init.pause();
-    const live = everything ? [EVERYTHING] : [...record.live, ...filling.domains];
+    // From here on following stands still, and what came meanwhile is looked for anew: only a new consumer knows of all.
+    await this.#init.pause();
+    await this.#passOver(run, record, near);
+    if (run !== this.#run) return;
+    const live = filling.domains.includes(EVERYTHING) ? [EVERYTHING] : [...record.live, ...filling.domains];
     const finished = { live, at: this.#init.writer.followed ?? null, filling: null };
     await this.#note([], finished);
     log.info({ domains: filling.domains }, "domains are filled in");
     this.#init.finished(finished);
+  }
+
+  /** Takes over all that the log has by now behind `done` and up to where following stands. Gives how far it came. */
+  async #passOver(run: number, record: CopyRecord, done: number): Promise<number> {
+    const { nc, inboxPrefix, hubDomain, node, window, writer } = this.#init;
+    const filling = record.filling as NonNullable<CopyRecord["filling"]>;
+    const startSeq = this.#init.startSeq(done + 1);
+    if (startSeq === undefined) return done;
+    await using reader = await new StreamReader({
+      nc,
+      inboxPrefix,
+      stream: STREAM.events,
+      domain: hubDomain,
+      consumerName: fillConsumer(node),
+      startSeq,
+      window,
+      filters: filling.domains.includes(EVERYTHING) ? [] : filling.domains.map(domainFilter),
+    }).start();
+    this.#reader = reader;
+    let reached = done;
+    // Counted, as `pending` may fall to nothing while what was read waits here to be taken.
+    for (let left = reader.pending; left > 0 && run === this.#run; ) {
+      const messages = await reader.next(BATCH_EVENTS);
+      left -= messages.length;
+      const end = writer.followed?.index ?? 0;
+      const batch = messages.filter((message) => (positionOf(message)?.index ?? 0) <= end);
+      if (batch.length > 0) {
+        reached = positionOf(batch.at(-1))?.index ?? reached;
+        await this.#write(batch, { ...record, filling: { ...filling, done: reached } });
+      }
+      if (batch.length < messages.length) break;
+    }
+    return reached;
   }
 
   async #write(batch: readonly StoredMessage[], record: CopyRecord): Promise<void> {

@@ -89,6 +89,10 @@ export class Downlink {
       window: this.#window,
       pause: () => this.#pause(),
       finished: (record) => this.#filled(record),
+      interrupted: () => {
+        this.#run(this.#machine.lost());
+        this.#retry();
+      },
       startSeq: (index) => (this.#log ? sequenceAtIndex(this.#log, index) : undefined),
     });
   }
@@ -235,9 +239,9 @@ export class Downlink {
   async #prepare(): Promise<void> {
     const { nc, inboxPrefix, domains, log } = this.#init;
     const { record, position } = await readCopyState(nc);
-    this.#prepared = true;
     if (!record) {
       await this.#note({ live: [...domains], at: position ?? null, filling: null });
+      this.#prepared = true;
       return;
     }
     const change = domainChange(record, domains);
@@ -255,6 +259,8 @@ export class Downlink {
       filling: change.add.length === 0 ? null : (filling ?? { domains: [...change.add], done: 0 }),
     };
     if (JSON.stringify(next) !== JSON.stringify(record)) await this.#note(next);
+    // Only now: what the run before still had under way may have refused the note.
+    this.#prepared = true;
   }
 
   async #note(record: CopyRecord): Promise<void> {
