@@ -126,6 +126,7 @@ export class Coordinator implements Daemon {
         }
         this.#times.note(this.#sequencer?.state?.position?.index ?? 0, nowMs);
       },
+      onStore: (error) => this.#frame.conditions.set(error !== undefined, "log-full", { error: error ?? "" }),
       onUnreadable: (reason) => this.#frame.conditions.raise("log-unreadable", reason),
     });
   }

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
-import { writeGuarded } from "../../shared/nats/batch-publisher.ts";
+import { WRONG_LAST_SEQUENCE, type WriteResult, writeGuarded } from "../../shared/nats/batch-publisher.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
-import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
+import { backoffMs, LOOPBACK_POLICY, REMOTE_POLICY } from "../../shared/nats/reconnect-policy.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { decodeBlock, isBlock } from "../../shared/protocol/block.ts";
 import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
@@ -29,6 +30,8 @@ export interface SequencerInit {
     readonly events: readonly Logged[];
     readonly refused: readonly string[];
   }) => void;
+  /** The log's store refuses to write, for that reason; undefined: it takes again. */
+  readonly onStore: (refusal: string | undefined) => void;
   /** The log can't be continued: a person must look. */
   readonly onUnreadable: (reason: string) => void;
 }
@@ -52,6 +55,7 @@ export class Sequencer {
   #subscription: Subscription | undefined;
   #wanted = false;
   #rereading = false;
+  #refusals = 0;
   #quietTimer: NodeJS.Timeout | undefined;
   #idle: (() => void) | undefined;
 
@@ -153,7 +157,7 @@ export class Sequencer {
         return;
       case "write":
         void writeGuarded(this.#init.nc, output.messages, output.expect).then((result) => {
-          if (result.kind !== "stored") this.#init.log.warn({ result }, "a batch was not stored as expected");
+          this.#judgeWrite(result);
           this.#run(this.#machine.written(output.token, result));
         });
         return;
@@ -164,7 +168,11 @@ export class Sequencer {
         const { node, token, request, reign } = output;
         void readPrints(this.#init.nc, this.#init.inboxPrefix, node, request.marks).then(
           (known) => this.#replyPrints(token, reign, known),
-          (error: unknown) => this.#init.log.warn({ node, err: error }, "prints could not be read"),
+          (error: unknown) => {
+            this.#init.log.warn({ node, err: error }, "prints could not be read");
+            const reason = "the log can't be read";
+            this.#reply(token, { kind: "rejected", reign, retry: true, reason });
+          },
         );
         return;
       }
@@ -179,6 +187,19 @@ export class Sequencer {
       case "reread":
         void this.#reread(output.minEpoch, output.reason);
     }
+  }
+
+  /** A store that refuses to write is named, and asked again ever more slowly. */
+  #judgeWrite(result: WriteResult): void {
+    if (result.kind === "stored") {
+      if (this.#refusals > 0) this.#init.onStore(undefined);
+      this.#refusals = 0;
+      return;
+    }
+    this.#init.log.warn({ result }, "a batch was not stored as expected");
+    if (result.kind !== "refused" || result.errCode === WRONG_LAST_SEQUENCE) return;
+    this.#refusals += 1;
+    this.#init.onStore(result.reason);
   }
 
   #reply(token: number, reply: IngestReply): void {
@@ -212,6 +233,7 @@ export class Sequencer {
     this.#rereading = true;
     this.#init.log.info({ reason }, "reads the log");
     try {
+      if (this.#refusals > 0) await sleep(backoffMs(this.#refusals, REMOTE_POLICY));
       for (let attempt = 0; this.#wanted && !this.#init.nc.isClosed(); attempt++) {
         try {
           const state = await readLog(this.#init.nc, this.#init.inboxPrefix);
@@ -223,7 +245,7 @@ export class Sequencer {
         } catch (error) {
           if (error instanceof LogUnreadable) this.#init.onUnreadable(error.message);
           this.#init.log.warn({ err: error, attempt }, "the log could not be read, tries again");
-          await new Promise((resolve) => setTimeout(resolve, backoffMs(attempt, LOOPBACK_POLICY)));
+          await sleep(backoffMs(attempt, LOOPBACK_POLICY));
         }
       }
     } finally {

@@ -113,6 +113,23 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 0,
     affectsReadiness: false,
   },
+  "log-full": {
+    severity: "error",
+    title: "Log takes no events",
+    text: "The hub's store does not take what is to be logged: {error|see nats-server's log}. Events wait in their outboxes.",
+    whatToDo:
+      "Raise log.maxBytes or nats.maxFile, shorten log.retentionDays, or free space on the hub's disk.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
+  },
+  "copy-full": {
+    severity: "error",
+    title: "Copy takes no events",
+    text: "The node's store does not take what is to be copied: {error|see nats-server's log}. It goes on when there is room.",
+    whatToDo: "Raise nats.maxFile, subscribe to fewer domains, or free space on the node's disk.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
   "log-unreadable": {
     severity: "error",
     title: "Log can't be continued",
