@@ -50,6 +50,7 @@ export class OwnNode {
   readonly #heartbeats: Heartbeats;
   #control: Subscription | undefined;
   #refusedTimer: NodeJS.Timeout | undefined;
+  #copyRun = 0;
   readonly uplink: Uplink;
   readonly outbox: OutboxKeeper;
 
@@ -59,6 +60,7 @@ export class OwnNode {
     const hasCopy = init.copy !== undefined;
     this.outbox = new OutboxKeeper({
       nc,
+      node: config.node,
       maxBytes: config.outbox.maxBytes,
       retentionFloorMs: config.outbox.retentionFloorMs,
       hasCopy,
@@ -106,6 +108,19 @@ export class OwnNode {
         message.respond(JSON.stringify({ accepted }));
       },
     });
+  }
+
+  /** The copy is followed from what it has, or nothing is known of it: what came back depends on that. */
+  copyFollowed(followed: boolean): void {
+    this.outbox.cameBack(undefined);
+    const run = ++this.#copyRun;
+    if (!followed) return;
+    this.uplink.newestInCopy().then(
+      (mark) => {
+        if (run === this.#copyRun && !this.outbox.cameBackUpTo) this.outbox.cameBack(mark);
+      },
+      (error: unknown) => this.#init.log.debug({ err: error }, "the copy can't be read"),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { positionOf, readReignHistory, type StreamHistory } from "../../shared/follow/read-history.ts";
 import { lastCommonPosition, sequenceAtIndex } from "../../shared/follow/reign-history.ts";
 import { StreamFeed } from "../../shared/follow/stream-feed.ts";
-import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import { type OutgoingMessage, WRONG_LAST_SEQUENCE } from "../../shared/nats/batch-publisher.ts";
 import { FlowWindow } from "../../shared/nats/flow-window.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { apiPrefix } from "../../shared/nats/jetstream-api.ts";
@@ -14,10 +14,12 @@ import type { Log } from "../../shared/observe/log.ts";
 import type { CopyRecord } from "../../shared/protocol/control-records.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
-import { parseOrigin } from "../../shared/protocol/origin.ts";
+import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
 import type { LogPosition } from "../../shared/protocol/reign.ts";
-import { domainFilter, SUBJECT } from "../../shared/protocol/subjects.ts";
+import { domainFilter, SUBJECT, storedLogSubject } from "../../shared/protocol/subjects.ts";
+import { shippedFromLog } from "../uplink/own-events.ts";
 import type { RefusedEvents } from "../uplink/refused-events.ts";
+import type { IsKept } from "../uplink/uplink.ts";
 import { domainChange, EVERYTHING, sameDomains } from "./copy-domains.ts";
 import { CopyFill } from "./copy-fill.ts";
 import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
@@ -38,9 +40,11 @@ export interface DownlinkInit {
   readonly conditions: Conditions;
   readonly log: Log;
   readonly refused: RefusedEvents;
-  /** Ships own events again and waits until the log has that one; false: it is of an incarnation that ended. */
-  readonly reship: (incarnation: number, seq: number, signal: AbortSignal) => Promise<boolean>;
-  readonly onCopied: (events: number, ownSeq: number | undefined, newestMs: number) => void;
+  /** Ships own events again; tells then which of them need not be kept elsewhere. */
+  readonly reship: (isWanted: () => boolean) => Promise<IsKept | undefined>;
+  /** Following goes on from what the copy has, or stops. */
+  readonly onFollowed: (followed: boolean) => void;
+  readonly onCopied: (events: number, own: LaneMark | undefined, newestMs: number) => void;
 }
 
 const BATCH_EVENTS = 990;
@@ -152,10 +156,12 @@ export class Downlink {
         void this.#try(output.token, () => this.#survey(output.token));
         return;
       case "read":
+        this.#init.onFollowed(true);
         this.#read(output.fromSeq);
         if (this.#record.filling) this.#fill.start(this.#record);
         return;
       case "stop-reading":
+        this.#init.onFollowed(false);
         this.#fill.stop();
         this.#feed.end("following starts over");
         return;
@@ -307,32 +313,45 @@ export class Downlink {
         kind: "unknown" as const,
         reason: String(error),
       }));
-    if (result.kind === "stored") this.#report(messages);
-    else this.#init.log.warn({ result }, "a batch was not stored in the copy as expected");
+    // Not when the copy has become doubtful meanwhile.
+    if (result.kind === "stored") {
+      if (this.#machine.phase === "following") this.#report(messages);
+      this.#init.conditions.clear("copy-full");
+    } else {
+      this.#init.log.warn({ result }, "a batch was not stored in the copy as expected");
+      const full = result.kind === "refused" && result.errCode !== WRONG_LAST_SEQUENCE;
+      if (full) this.#init.conditions.raise("copy-full", { error: result.reason });
+    }
     this.#run(this.#machine.written(result));
   }
 
   #report(messages: readonly OutgoingMessage[]): void {
-    let ownSeq: number | undefined;
+    let own: OutgoingMessage | undefined;
     let newestMs = 0;
-    for (const { headerText } of messages) {
+    for (const message of messages) {
+      const { headerText } = message;
       const time = headerValue(headerText, HEADER.time);
       if (time === undefined) continue;
       newestMs = Math.max(newestMs, Math.floor(Number(time.split(" ")[0]) / 1000));
       const origin = parseOrigin(headerValue(headerText, HEADER.origin));
-      if (origin?.node === this.#init.node) ownSeq = origin.seq;
+      if (origin?.node === this.#init.node) own = message;
     }
-    this.#init.onCopied(messages.length, ownSeq, newestMs);
+    const stored = own && { ...own, subject: storedLogSubject(own.subject), seq: 0, timeUs: 0 };
+    const event = stored && shippedFromLog(this.#init.node, stored);
+    const mark = event && { seq: event.seq, print: printOf(event) };
+    this.#init.onCopied(messages.length, mark, newestMs);
   }
 
   async #discard(token: number, beyond: number): Promise<void> {
     const { nc, inboxPrefix, node, refused, log } = this.#init;
     const strays = await straysBeyond(nc, inboxPrefix, beyond);
-    const own = strays.findLast(({ origin }) => origin?.node === node)?.origin;
-    const reshipped = own ? await this.#init.reship(own.incarnation, own.seq, this.#end.signal) : false;
-    if (this.#end.signal.aborted) return;
+    const isWanted = () => !this.#end.signal.aborted && this.#machine.awaits(token);
+    const hasOwn = strays.some(({ origin }) => origin?.node === node);
+    const isKept: IsKept = (hasOwn && (await this.#init.reship(isWanted))) || (async () => false);
+    // The link was lost meanwhile: copy and log are compared anew, and may be found to agree.
+    if (!isWanted()) return;
     await deleteStrays(nc, strays, async (message, { origin }) => {
-      if (!origin || (reshipped && origin.node === node && origin.incarnation === own?.incarnation)) return;
+      if (!origin || (origin.node === node && (await isKept(message)))) return;
       await refused.fromCopy(message, "not-in-log", `${origin.node}.${origin.incarnation}.${origin.seq}`);
     });
     log.warn({ events: strays.length, beyond }, "set aside what the log does not have");

@@ -3,6 +3,8 @@ import { getMessage } from "../../shared/nats/get-message.ts";
 import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
+import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
+import { shippedFromOutbox } from "../uplink/own-events.ts";
 import { Ages, keepFrom } from "./trim-rule.ts";
 
 export interface OutboxState {
@@ -15,6 +17,7 @@ export interface OutboxState {
 
 export interface OutboxKeeperInit {
   readonly nc: NatsConnection;
+  readonly node: string;
   readonly maxBytes: number;
   readonly retentionFloorMs: number;
   /** Own events come back in a copy; without one only the floor protects from a log that is restored. */
@@ -30,7 +33,7 @@ export class OutboxKeeper {
   readonly #init: OutboxKeeperInit;
   readonly #ages = new Ages();
   #confirmed = 0;
-  #cameBack = 0;
+  #cameBack: LaneMark | undefined;
   #trimmedTo = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,8 +51,22 @@ export class OutboxKeeper {
     this.#ages.note(seq, performance.now());
   }
 
-  cameBack(seq: number): void {
-    this.#cameBack = seq;
+  /** The newest own event in the copy; undefined: nothing is known of the copy. */
+  cameBack(mark: LaneMark | undefined): void {
+    this.#cameBack = mark;
+  }
+
+  get cameBackUpTo(): LaneMark | undefined {
+    return this.#cameBack;
+  }
+
+  /** An outbox that was put back may have another event of that number. */
+  async #cameBackSeq(): Promise<number> {
+    const mark = this.#cameBack;
+    if (!mark) return 0;
+    const { nc, node } = this.#init;
+    const own = await getMessage(nc, STREAM.outbox, { seq: mark.seq });
+    return own && printOf(shippedFromOutbox(node, own)) === mark.print ? mark.seq : 0;
   }
 
   async state(): Promise<OutboxState> {
@@ -69,13 +86,10 @@ export class OutboxKeeper {
     // Again: the last of a burst was confirmed within a second of others, and then nothing came any more.
     this.#ages.note(this.#confirmed, performance.now());
     const olderThanFloor = this.#ages.olderThan(retentionFloorMs, performance.now());
-    const from = keepFrom({
-      confirmed: this.#confirmed,
-      cameBack: hasCopy ? this.#cameBack : undefined,
-      olderThanFloor,
-    });
-    if (from <= this.#trimmedTo) return;
     try {
+      const cameBack = hasCopy ? await this.#cameBackSeq() : undefined;
+      const from = keepFrom({ confirmed: this.#confirmed, cameBack, olderThanFloor });
+      if (from === 0 || from === this.#trimmedTo) return;
       const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.outbox}`, {
         seq: from,
       });

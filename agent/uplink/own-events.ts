@@ -89,7 +89,7 @@ export class OwnEvents {
   /** Own events between two sequences that the outbox no longer has, as the copy has them, in order. */
   async *inCopy(after: number, before: number): AsyncGenerator<ShippedEvent> {
     if (!this.#hasCopy || before <= after + 1) return;
-    const path = await this.#copyPath();
+    const path = await this.copyPath();
     if (path.length === 0) return;
     for await (const message of this.#copy()) {
       const event = shippedFromLog(this.#node, message);
@@ -100,11 +100,33 @@ export class OwnEvents {
 
   /** Whether the copy has the outbox's first event, hence all that ever was before it. */
   async copyReachesOutbox(): Promise<boolean> {
-    return this.#hasCopy && (await this.#copyPath()).length > 0;
+    return (await this.copyPath()).length > 0;
+  }
+
+  /** Whether an own event of the copy is on the way to the outbox's first event, or in the outbox. */
+  async isKept(path: readonly PathSegment[], message: StoredMessage): Promise<boolean> {
+    const event = shippedFromLog(this.#node, message);
+    if (!event) return false;
+    if (isOnPath(path, event.incarnation, event.seq)) return true;
+    return (await this.find(event.seq, "outbox"))?.print === printOf(event);
+  }
+
+  /** The newest own event that came back: looked for from the copy's end, ever further back. */
+  async newestInCopy(): Promise<LaneMark | undefined> {
+    const { first_seq: first, last_seq: last } = await streamState(this.#nc, STREAM.events);
+    for (let window = 1000; ; window *= 8) {
+      const startSeq = Math.max(first, last - window);
+      let newest: LaneMark | undefined;
+      for await (const message of this.#copy({ headersOnly: true, startSeq })) {
+        const event = shippedFromLog(this.#node, message);
+        if (event) newest = { seq: event.seq, print: printOf(event) };
+      }
+      if (newest || startSeq === first) return newest;
+    }
   }
 
   async #copyMarks(after: number, upTo: number): Promise<LaneMark[]> {
-    const path = await this.#copyPath();
+    const path = await this.copyPath();
     const marks: LaneMark[] = [];
     if (path.length === 0 || upTo <= after) return marks;
     for await (const mark of this.#ownMarks()) {
@@ -115,7 +137,7 @@ export class OwnEvents {
   }
 
   /** The way in the copy to the outbox's first event. */
-  async #copyPath(): Promise<PathSegment[]> {
+  async copyPath(): Promise<PathSegment[]> {
     if (!this.#hasCopy) return [];
     const starts = new Map<number, LaneMark>();
     for await (const message of this.#copy({ filter: controlRecordSubject("lane") })) {
@@ -153,7 +175,9 @@ export class OwnEvents {
     }
   }
 
-  async *#copy(only: { filter?: string; headersOnly?: boolean } = {}): AsyncGenerator<StoredMessage> {
+  async *#copy(
+    only: { filter?: string; headersOnly?: boolean; startSeq?: number } = {},
+  ): AsyncGenerator<StoredMessage> {
     const state = await streamState(this.#nc, STREAM.events).catch((error: unknown) => {
       if (error instanceof JetStreamRefused && error.code === 404) return undefined;
       throw error;
@@ -163,7 +187,7 @@ export class OwnEvents {
       nc: this.#nc,
       inboxPrefix: this.#inboxPrefix,
       stream: STREAM.events,
-      startSeq: state.first_seq,
+      startSeq: only.startSeq ?? state.first_seq,
       filters: [only.filter ?? SUBJECT.allEvents],
       headersOnly: only.headersOnly ?? false,
       silenceMs: 5000,

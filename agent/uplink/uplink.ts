@@ -5,15 +5,19 @@ import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { encodeBlock } from "../../shared/protocol/block.ts";
-import { weightOf } from "../../shared/protocol/event.ts";
+import { type StoredMessage, weightOf } from "../../shared/protocol/event.ts";
 import { type IngestReply, ingestReply } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
+import type { LaneMark } from "../../shared/protocol/origin.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
 import { ingestSubject } from "../../shared/protocol/subjects.ts";
 import { BlockPace } from "./block-pace.ts";
 import { OwnEvents, shippedFromOutbox } from "./own-events.ts";
 import { RefusedEvents } from "./refused-events.ts";
 import { UplinkMachine, type UplinkOutput } from "./uplink-machine.ts";
+
+/** Whether the log or the outbox has an own event that the copy has. */
+export type IsKept = (message: StoredMessage) => Promise<boolean>;
 
 export interface UplinkInit {
   readonly nc: NatsConnection;
@@ -27,6 +31,7 @@ export interface UplinkInit {
   readonly drainMs: number;
   readonly conditions: Conditions;
   readonly log: Log;
+  /** 0: nothing is known any more. */
   readonly onConfirmed: (seq: number) => void;
   readonly onBlock: (events: number, bytes: number) => void;
 }
@@ -58,6 +63,8 @@ export class Uplink {
   #linkRun = 0;
   #settingAside: Promise<void> = Promise.resolve();
   readonly #watchers: (() => void)[] = [];
+  /** What was confirmed holds for one greeting. */
+  #greeting = 0;
   #ended = false;
 
   constructor(init: UplinkInit) {
@@ -111,18 +118,19 @@ export class Uplink {
     this.#startOver();
   }
 
-  /** Asks the log where it is and waits until it has this event of this incarnation. */
-  async reshipped(incarnation: number, seq: number, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Greets the log anew and waits until all own events are in it or in the outbox. Gives what tells of an event of the copy
+   * whether it is one of those; undefined: it is no longer wanted.
+   */
+  async reshipped(isWanted: () => boolean): Promise<IsKept | undefined> {
+    // Before anything of the copy is deleted.
+    const path = await this.#own.copyPath();
     this.linkUp();
-    while (!signal.aborted) {
-      const { phase } = this.#machine;
-      if (phase === "shipping") {
-        if (this.#machine.incarnation !== incarnation) return false;
-        if (this.#machine.accepted >= seq) return true;
-      }
+    while (isWanted()) {
+      if (this.#machine.refilled) return (message) => this.#own.isKept(path, message);
       await this.#changed();
     }
-    return false;
+    return undefined;
   }
 
   /** Something happened, or a quarter of a second passed. */
@@ -134,6 +142,11 @@ export class Uplink {
         resolve();
       });
     });
+  }
+
+  /** The newest own event that came back in the copy. */
+  newestInCopy(): Promise<LaneMark | undefined> {
+    return this.#own.newestInCopy();
   }
 
   acceptHole(after: number, before: number): boolean {
@@ -213,13 +226,15 @@ export class Uplink {
         const { incarnation } = this.#machine;
         this.#settingAside = this.#settingAside
           .then(() => this.#refused.fromOutbox(incarnation, output.refusals))
-          .catch((error: unknown) =>
-            this.#init.log.error({ err: error }, "refused events could not be set aside"),
-          );
+          .catch((error: unknown) => {
+            this.#init.log.error({ err: error }, "refused events could not be set aside, tries again");
+            // What was confirmed with them must not be trimmed; the next greeting names them once more.
+            this.#startOver();
+          });
         return;
       }
       case "confirmed":
-        void this.#settingAside.then(() => this.#init.onConfirmed(output.seq));
+        this.#confirmed(output.seq);
         return;
       case "raise":
         this.#init.conditions.raise(output.code, output.detail);
@@ -227,6 +242,19 @@ export class Uplink {
       case "clear":
         this.#init.conditions.clear(output.code);
     }
+  }
+
+  /** In order behind what is being set aside; that nothing is known any more holds at once. */
+  #confirmed(seq: number): void {
+    if (seq === 0) {
+      this.#greeting += 1;
+      this.#init.onConfirmed(0);
+      return;
+    }
+    const greeting = this.#greeting;
+    void this.#settingAside.then(() => {
+      if (greeting === this.#greeting) this.#init.onConfirmed(seq);
+    });
   }
 
   /** Asks the own server; when it does not answer, the uplink starts over. */

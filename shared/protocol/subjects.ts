@@ -44,6 +44,11 @@ export function logPublishSubject(eventSubject: string): string {
   return LOG_PREFIX + eventSubject.slice(EVENTS_PREFIX.length);
 }
 
+/** What the stream's transform makes of it. */
+export function storedLogSubject(publishSubject: string): string {
+  return EVENTS_PREFIX + publishSubject.slice(LOG_PREFIX.length);
+}
+
 export interface EventAddress {
   readonly domain: string;
   /** Absent in the short form `cim.events.<domain>.<EventType>`. */

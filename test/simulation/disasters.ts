@@ -129,8 +129,7 @@ export class Disasters {
     const { env, coordinators } = this.#world;
     env.log.restore(env.random.pick(this.#backups.log));
     this.#restartHubServer();
-    this.#world.logRestored = true;
-    this.#world.countDestroyed();
+    this.#world.noteLogRestored();
     // Whoever leads may not notice by itself.
     for (const coordinator of coordinators) {
       if (!env.random.chance(0.4) || coordinator.paused) continue;

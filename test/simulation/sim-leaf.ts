@@ -37,6 +37,7 @@ export class SimLeaf {
   /** Newest own event in the copy, while the copy is known to be sound. */
   #cameBack: LaneMark | undefined;
   #pathBeforeDiscard: PathSegment[] = [];
+  regreetedAtMs = 0;
 
   constructor(init: SimLeafInit) {
     this.#init = init;
@@ -140,6 +141,7 @@ export class SimLeaf {
 
   #regreet(): () => boolean {
     this.#pathBeforeDiscard = this.own.path();
+    this.regreetedAtMs = this.#init.env.scheduler.nowMs;
     this.uplink?.begin();
     return () => this.uplink?.machine.refilled ?? false;
   }
