@@ -21,4 +21,19 @@ export const commandTable: readonly CommandEntry[] = [
     summary: "a whole fleet on this machine, with links that can be broken",
     load: () => import("./lab.ts"),
   },
+  {
+    name: "status",
+    summary: "the fleet at a glance: who leads, each node, what waits, what is wrong",
+    load: () => import("./status.ts"),
+  },
+  {
+    name: "nodes",
+    summary: "each node's health with its evidence, link, lag, watermark",
+    load: () => import("./nodes.ts"),
+  },
+  {
+    name: "events",
+    summary: "write, watch and replay events, on any node",
+    load: () => import("./events.ts"),
+  },
 ];

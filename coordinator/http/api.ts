@@ -28,6 +28,9 @@ export function addApi(http: HttpServer, from: ApiSources): void {
   http.route("GET", "/api/v1/replication", () => json(from.replication()));
 }
 
+/** `/api/v1/status`: the fleet at a glance. */
+export type FleetStatus = ReturnType<typeof status>;
+
 function status(from: ApiSources) {
   const nodes = from.nodes();
   const count = (state: string) => nodes.filter((node) => node.health.state === state).length;

@@ -1,0 +1,66 @@
+import type { FleetNode } from "../coordinator/fleet/fleet.ts";
+import type { CopyLag, OriginLag, ReplicationView } from "../coordinator/fleet/replication-view.ts";
+import type { FleetStatus } from "../coordinator/http/api.ts";
+import { CommandFailure } from "./failure.ts";
+
+const TIMEOUT_MS = 5_000;
+
+/** A node with its way into the log and the log's way to it. */
+export interface NodeView extends FleetNode {
+  readonly origin: OriginLag | null;
+  readonly copy: CopyLag | null;
+}
+
+export interface FleetView {
+  readonly status: FleetStatus;
+  readonly nodes: readonly NodeView[];
+}
+
+/** What the coordinator knows now. @throws CommandFailure when it does not answer as one */
+export async function readFleet(base: string): Promise<FleetView> {
+  const [status, { nodes }, replication] = await Promise.all([
+    getJson<FleetStatus>(base, "/api/v1/status"),
+    getJson<{ nodes: FleetNode[] }>(base, "/api/v1/nodes"),
+    getJson<ReplicationView>(base, "/api/v1/replication"),
+  ]);
+  const of = <T extends { readonly node: string }>(all: readonly T[], name: string) =>
+    all.find(({ node }) => node === name) ?? null;
+  return {
+    status,
+    nodes: nodes.map((node) => ({
+      ...node,
+      origin: of(replication.origins, node.name),
+      copy: of(replication.copies, node.name),
+    })),
+  };
+}
+
+async function getJson<T>(base: string, path: string): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(base + path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch (cause) {
+    throw new CommandFailure(`the coordinator at ${base} does not answer: ${whyOf(cause)}`, 1, { cause });
+  }
+  if (!response.ok) {
+    const text = `${base} answers, but not as a coordinator does (${response.status} to ${path}): write --http of the hub's`;
+    throw new CommandFailure(text);
+  }
+  try {
+    return (await response.json()) as T;
+  } catch (cause) {
+    throw new CommandFailure(`${base} answers, but not as a coordinator does (no JSON from ${path})`, 1, {
+      cause,
+    });
+  }
+}
+
+/** Fetch hides what happened one level down. */
+function whyOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `nothing within ${TIMEOUT_MS / 1000} s`;
+  const { cause } = error;
+  if (cause instanceof Error && cause.message !== "") return cause.message;
+  if (cause instanceof Error && "code" in cause) return String(cause.code);
+  return error.message;
+}

@@ -1,0 +1,17 @@
+import type { Command } from "commander";
+import { registerEventsAcceptHole } from "./events-accept-hole.ts";
+import { registerEventsPublish } from "./events-publish.ts";
+import { registerEventsReplay } from "./events-replay.ts";
+import { registerEventsTail } from "./events-tail.ts";
+
+/** `cim events …` */
+export function register(program: Command): void {
+  const events = program
+    .command("events")
+    .description("Write, watch and replay events, on any node.")
+    .helpCommand(false);
+  registerEventsPublish(events);
+  registerEventsTail(events);
+  registerEventsReplay(events);
+  registerEventsAcceptHole(events);
+}

@@ -1,0 +1,98 @@
+import { styleText } from "node:util";
+import type { Command } from "commander";
+import { type NodeView, readFleet } from "./coordinator-api.ts";
+import { usage } from "./failure.ts";
+import { type CoordinatorOptions, findCoordinator, withCoordinatorOptions } from "./find-fleet.ts";
+import { fleetProblems, isAsItShouldBe, type Problem } from "./fleet-problems.ts";
+import {
+  copyWords,
+  fleetTable,
+  lagWords,
+  linkWords,
+  runwayWords,
+  seenWords,
+  watermarkWords,
+} from "./fleet-table.ts";
+import { byteWords, countWords, durationWords } from "./quantity-words.ts";
+import { textTable } from "./text-table.ts";
+
+type NodesOptions = CoordinatorOptions & { json?: boolean };
+
+/** `cim nodes`, `cim nodes show <node>` */
+export function register(program: Command): void {
+  const nodes = withCoordinatorOptions(program.command("nodes"))
+    .description("The nodes the coordinator knows. Exits 1 when one of them is not up.")
+    .option("--json", "print one JSON document")
+    .helpCommand(false)
+    .action(async (options: NodesOptions) => {
+      const view = await readFleet(await findCoordinator(options));
+      const lines = options.json
+        ? [JSON.stringify({ nodes: view.nodes })]
+        : fleetTable(view.nodes, Date.now());
+      process.stdout.write(`${lines.join("\n")}\n`);
+      process.exitCode = view.nodes.every(({ health }) => health.state === "up") ? 0 : 1;
+    });
+  withCoordinatorOptions(nodes.command("show <node>"))
+    .summary("all that is known of one node")
+    .description("All that is known of one node: health with its evidence, link, lag, watermark, disk.")
+    .option("--json", "print one JSON document")
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<NodesOptions>();
+      const view = await readFleet(await findCoordinator(options));
+      const node = view.nodes.find((one) => one.name === name);
+      if (!node) {
+        const names = view.nodes.map((one) => one.name).join(", ");
+        throw usage(`there is no node "${name}"; the coordinator knows ${names}`);
+      }
+      const problems = fleetProblems(view).filter((problem) => problem.node === name);
+      const lines = options.json
+        ? [JSON.stringify({ ...node, problems })]
+        : nodeLines(node, problems, Date.now());
+      process.stdout.write(`${lines.join("\n")}\n`);
+      process.exitCode = node.health.state === "up" && isAsItShouldBe(problems) ? 0 : 1;
+    });
+}
+
+/** The screen of `cim nodes show`. */
+export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: number): string[] {
+  const { health, heartbeat, origin, copy } = node;
+  const since = durationWords(Math.max(0, nowMs - Date.parse(health.since)) / 1000);
+  const rows: [string, string][] = [
+    ["role", node.role],
+    ["region", node.region],
+    ["capabilities", node.capabilities.join(", ") || "none"],
+    ["health", `${health.state} for ${since}: ${health.evidence.join(", ")}`],
+    ["known from", node.sources.join(", ")],
+    ["link", linkWords(node, nowMs)],
+    ["last seen", seenWords(node)],
+    ["in the log", `${watermarkWords(node)}${origin ? `, incarnation ${origin.incarnation}` : ""}`],
+    ["lag", lagWords(origin?.lagEvents, origin?.lagSeconds)],
+    [
+      "copy",
+      copy
+        ? `${copyWords(node)}, at ${countWords(copy.index)}, of ${copy.domains.join(", ")}`
+        : copyWords(node),
+    ],
+  ];
+  if (heartbeat) {
+    const { outbox, disk, load, build, startedMs } = heartbeat;
+    rows.push(
+      [
+        "outbox",
+        `${byteWords(outbox.bytes)} of ${byteWords(outbox.maxBytes)}, confirmed to ${countWords(outbox.confirmed)}`,
+      ],
+      ["disk", `${byteWords(disk.freeBytes)} free, runway ${runwayWords(node)}`],
+      ["load", load.toFixed(2)],
+      ["daemon", `${build}, started ${durationWords(Math.max(0, nowMs - startedMs) / 1000)} ago`],
+    );
+  }
+  return [
+    styleText("bold", node.name),
+    ...textTable(rows, "  ", (text, _, column) => (column === 0 ? styleText("dim", text) : text)),
+    ...problems.flatMap(({ severity, text, whatToDo }) => [
+      "",
+      `  ${severity}: ${text}`,
+      ...(whatToDo === undefined ? [] : [styleText("dim", `  ${whatToDo}`)]),
+    ]),
+  ];
+}
