@@ -123,14 +123,11 @@ export class Uplink {
    * whether it is one of those; undefined: it is no longer wanted.
    */
   async reshipped(isWanted: () => boolean): Promise<IsKept | undefined> {
-    // Before anything of the copy is deleted.
-    const path = await this.#own.copyPath();
     this.linkUp();
-    while (isWanted()) {
-      if (this.#machine.refilled) return (message) => this.#own.isKept(path, message);
-      await this.#changed();
-    }
-    return undefined;
+    while (isWanted() && !this.#machine.refilled) await this.#changed();
+    // After the greeting, which may have found no way (an operator accepted the hole), and before anything is deleted.
+    const path = isWanted() ? await this.#own.copyPath() : undefined;
+    return path && ((message) => this.#own.isKept(path, message));
   }
 
   /** Something happened, or a quarter of a second passed. */

@@ -180,9 +180,11 @@ export class SimDownlink {
 
   #discardWhen(ready: () => boolean, token: number, beyond: number): void {
     const { copy } = this.#init;
+    let begun = false;
     const step = () => {
       if (!this.machine.awaits(token)) return;
-      if (!ready()) {
+      begun ||= ready();
+      if (!begun) {
         this.#init.env.scheduler.after(10, () => {
           if (!this.#ended) step();
         });

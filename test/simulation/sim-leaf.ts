@@ -140,10 +140,14 @@ export class SimLeaf {
   }
 
   #regreet(): () => boolean {
-    this.#pathBeforeDiscard = this.own.path();
     this.regreetedAtMs = this.#init.env.scheduler.nowMs;
     this.uplink?.begin();
-    return () => this.uplink?.machine.refilled ?? false;
+    return () => {
+      if (!this.uplink?.machine.refilled) return false;
+      // After the greeting, which may have found no way, and before anything is deleted.
+      this.#pathBeforeDiscard = this.own.path();
+      return true;
+    };
   }
 
   #drop(message: StoredMessage): void {

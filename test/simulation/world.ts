@@ -123,18 +123,12 @@ export class World {
       why === "trim" ? new Set(leaf.copy.messages.map((message) => uidOf(message))) : this.#alive();
     for (const message of removed) {
       const uid = uidOf(message);
-      // The log was restored once more after it was said to have all: as if that had been a moment later.
-      if (
-        uid !== undefined &&
-        why === "discard" &&
-        this.#logRestoredAtMs > leaf.regreetedAtMs &&
-        !alive.has(uid)
-      )
-        this.destroyed.add(uid);
-      else if (uid === undefined || alive.has(uid) || leaf.setAside.has(uid) || this.deletedByHand.has(uid))
+      if (uid === undefined || alive.has(uid) || leaf.setAside.has(uid) || this.deletedByHand.has(uid))
         continue;
-      else
+      if (why === "trim" || this.#logRestoredAtMs <= leaf.regreetedAtMs)
         throw new SimulationFault(`event ${uid} of ${leaf.name} was removed by ${why} and is nowhere else`);
+      // The log was restored once more after it was said to have all: as if that had been a moment later.
+      this.destroyed.add(uid);
     }
   }
 
