@@ -25,6 +25,9 @@ interface Refusal extends Error {
   readonly exitCode?: number;
 }
 
+/** What nobody foresaw is shown with its stack; an error with a name of its own says all in one line. */
+const UNNAMED: ReadonlySet<string> = new Set(["Error", "TypeError", "RangeError", "ReferenceError"]);
+
 /** Runs a daemon's command line. The only place of a daemon that handles signals and exit codes. */
 export async function runDaemon(program: DaemonProgram, argv: readonly string[]): Promise<void> {
   try {
@@ -137,8 +140,8 @@ function say(text: string): number {
 
 function fail(program: DaemonProgram, error: unknown): void {
   const code = (error as Refusal).exitCode;
-  const text =
-    code === undefined && error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+  const unforeseen = code === undefined && error instanceof Error && UNNAMED.has(error.name);
+  const text = unforeseen ? (error.stack ?? error.message) : messageOf(error);
   process.stderr.write(`${program.name}: ${text}\n`);
   process.exit(code ?? 1);
 }

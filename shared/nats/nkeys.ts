@@ -6,6 +6,7 @@ import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys";
 /** A seed file that cannot be used. The message is one line that names the file and what to do. */
 export class SeedFileError extends Error {
   override readonly name = "SeedFileError";
+  readonly exitCode = 2;
 }
 
 export interface UserKey {

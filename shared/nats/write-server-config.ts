@@ -21,6 +21,12 @@ export interface WritableServerConfig extends ServerConfigInput {
 
 export const SERVER_CONFIG_FILE = "nats-server.conf";
 
+/** The folder of a server's configuration can't be written to. The message is one line that names it. */
+export class ServerConfigUnwritable extends Error {
+  override readonly name = "ServerConfigUnwritable";
+  readonly exitCode = 2;
+}
+
 /**
  * The configuration as text, with the daemon's keys in it; makes the seeds at first need.
  * @throws {SeedFileError}
@@ -35,13 +41,13 @@ export async function serverConfigText(config: WritableServerConfig): Promise<st
  * Writes a node's server configuration and, on a leaf, the link's secret beside it (both 0600), each at once: a server
  * that reloads never reads half a file. Returns the path for `nats-server -c`.
  * @param folder default: `dataDir`
- * @throws {SeedFileError} and file system errors
+ * @throws {SeedFileError} and {ServerConfigUnwritable}
  */
 export async function writeServerConfig(
   config: WritableServerConfig,
   folder = config.dataDir,
 ): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => unwritable(folder, cause));
   if (config.role === "leaf" && config.nats.hubs.length > 0) {
     const { seed } = await ensureSeedFile(config.nats.linkSeedFile);
     await replaceFile(join(folder, LINK_REMOTE_FILE), renderLinkRemote(seed));
@@ -56,7 +62,16 @@ async function replaceFile(path: string, text: string): Promise<void> {
   try {
     await writeFile(part, text, { mode: 0o600 });
     await rename(part, path);
+  } catch (cause) {
+    unwritable(path, cause);
   } finally {
     await rm(part, { force: true });
   }
+}
+
+function unwritable(path: string, cause: unknown): never {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  throw new ServerConfigUnwritable(`${path} cannot be written (${why}); give dataDir a folder of this user`, {
+    cause,
+  });
 }
