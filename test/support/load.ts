@@ -135,7 +135,8 @@ export class Load implements AsyncDisposable {
     head.set("Nats-Msg-Id", id);
     while (!this.#abandoned) {
       const answer = await this.#ask(subject, body, head);
-      if (answer?.seq !== undefined) {
+      // A refusal has a sequence too: 0.
+      if (answer?.seq && !answer.error) {
         await ledger.note({ node, seq: answer.seq, id, subject, body: bodyHash(body) });
         this.#acknowledged++;
         return;
