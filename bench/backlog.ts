@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LabNode } from "../lab/lab-node.ts";
-import { connectCim } from "../shared/client/connect-cim.ts";
 import { Arm, type ArmKind } from "./support/arms.ts";
-import { benchEvent } from "./support/events.ts";
+import { writeBacklog } from "./support/backlog.ts";
 import { type Figure, median, progress, report } from "./support/figures.ts";
 import { readOptions } from "./support/options.ts";
 import { processUse } from "./support/process-use.ts";
@@ -20,8 +19,6 @@ leaf1 itself keeps no copy here; the third figure is the log again while leaf1 a
 const options = readOptions(USAGE, { values: ["events", "runs"] });
 const events = options.number("events", options.quick ? 20_000 : 200_000);
 const runs = options.number("runs", options.quick ? 1 : 3);
-const LAST = { domain: "orders", aggregate: "last", type: "OrderPlaced" };
-const LAST_SUBJECT = "cim.events.orders.last.OrderPlaced";
 const TIMEOUT_MS = 300_000;
 
 interface Rates {
@@ -67,7 +64,7 @@ report(
 async function measure(kind: ArmKind): Promise<Rates> {
   await using arm = await Arm.start(kind, { leaves: 2, copies: ["leaf2"], unsourced: true });
   await arm.cut();
-  await write(arm.leaf(1));
+  const last = await writeBacklog(arm.leaf(1), events);
   const hub = await arm.connect(arm.hub);
   const before = await cpu(arm.leaf(1), arm.hub);
   const log = await rate(
@@ -75,7 +72,7 @@ async function measure(kind: ArmKind): Promise<Rates> {
       await arm.lab.link("leaf1").set({ state: "up" });
       if (kind === "bare") await untilLinked(() => arm.source());
     },
-    () => readableAt(hub, LAST_SUBJECT, { timeoutMs: TIMEOUT_MS, everyMs: 10 }),
+    () => readableAt(hub, last, { timeoutMs: TIMEOUT_MS, everyMs: 10 }),
   );
   const after = await cpu(arm.leaf(1), arm.hub);
   await sleep(1000);
@@ -86,7 +83,7 @@ async function measure(kind: ArmKind): Promise<Rates> {
       await arm.lab.link("leaf2").set({ state: "up" });
       if (kind === "bare") await untilLinked(() => arm.mirror(arm.leaf(2)));
     },
-    () => readableAt(leaf2, LAST_SUBJECT, { timeoutMs: TIMEOUT_MS, everyMs: 10 }),
+    () => readableAt(leaf2, last, { timeoutMs: TIMEOUT_MS, everyMs: 10 }),
   );
   const copyAfter = await cpu(arm.leaf(2));
   if (kind === "bare") return { log, copy };
@@ -106,11 +103,11 @@ async function measure(kind: ArmKind): Promise<Rates> {
 async function measureWithOwnCopy(): Promise<number> {
   await using arm = await Arm.start("cim", { leaves: 1 });
   await arm.cut();
-  await write(arm.leaf(1));
+  const last = await writeBacklog(arm.leaf(1), events);
   const hub = await arm.connect(arm.hub);
   return await rate(
     () => arm.lab.link("leaf1").set({ state: "up" }),
-    () => readableAt(hub, LAST_SUBJECT, { timeoutMs: TIMEOUT_MS, everyMs: 10 }),
+    () => readableAt(hub, last, { timeoutMs: TIMEOUT_MS, everyMs: 10 }),
   );
 }
 
@@ -124,15 +121,6 @@ async function rate(begin: () => Promise<void>, end: () => Promise<number>): Pro
   const started = performance.now();
   await begin();
   return events / (((await end()) - started) / 1000);
-}
-
-async function write(leaf: LabNode): Promise<void> {
-  await using cim = await connectCim({ url: leaf.natsUrl, timeoutMs: 30_000 });
-  for (let from = 0; from < events - 1; from += 1000) {
-    const count = Math.min(1000, events - 1 - from);
-    await cim.appendBatch(Array.from({ length: count }, (_, i) => benchEvent(from + i)));
-  }
-  await cim.append({ ...benchEvent(events - 1), ...LAST });
 }
 
 async function cpu(...nodes: LabNode[]): Promise<number[]> {

@@ -133,15 +133,17 @@ async function createStream(nc: NatsConnection, name: string, rest: object): Pro
 function cimChanges(init: ArmInit): NodeChanges {
   return {
     configure: (document) => {
-      const node = document as { node: string; role: string; nats: object };
+      const node = document as { node: string; role: string };
       const changed = {
         ...document,
         logLevel: "warn",
-        ...(init.compression !== undefined && { nats: { ...node.nats, leafCompression: init.compression } }),
         ...(node.role === "leaf" && init.copies && { sync: { enabled: init.copies.includes(node.node) } }),
       };
       return init.configure?.(changed) ?? changed;
     },
+    ...(init.compression !== undefined && {
+      configureServer: (text) => text.replaceAll(/(compression:? )"?s2_auto"?/g, `$1${init.compression}`),
+    }),
   };
 }
 
