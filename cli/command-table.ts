@@ -2,8 +2,8 @@ import type { Command } from "commander";
 
 /** What each command file of this folder exports. */
 export type CommandModule = {
-  /** Adds the command (with its sub-commands, options and actions) to the program. */
-  register(program: Command): void;
+  /** Adds the command (with its sub-commands, options and actions) to the program; `table` is this one, for completion. */
+  register(program: Command, table: readonly CommandEntry[]): void;
 };
 
 export type CommandEntry = {
@@ -35,5 +35,10 @@ export const commandTable: readonly CommandEntry[] = [
     name: "events",
     summary: "write, watch and replay events, on any node",
     load: () => import("./events.ts"),
+  },
+  {
+    name: "completion",
+    summary: "a shell's completion of these commands",
+    load: () => import("./completion.ts"),
   },
 ];

@@ -23,19 +23,12 @@ function oneLine(text: string): string {
     .replaceAll("\n", " ")}\n`;
 }
 
-/** A program that knows every command in full: for help on all of them, and for shell completion. */
-export async function createFullProgram(table: readonly CommandEntry[] = commandTable): Promise<Command> {
-  const program = createProgram();
-  for (const entry of table) (await entry.load()).register(program);
-  return program;
-}
-
 /** Only the command that is asked for is loaded; the others are their line of help. */
 async function programFor(args: readonly string[], table: readonly CommandEntry[]): Promise<Command> {
   const program = createProgram();
   const wanted = args.find((arg) => !arg.startsWith("-"));
   for (const entry of table) {
-    if (entry.name === wanted) (await entry.load()).register(program);
+    if (entry.name === wanted) (await entry.load()).register(program, table);
     else program.command(entry.name).description(entry.summary);
   }
   return program;
