@@ -13,7 +13,7 @@ import type { LogPosition, Reign } from "../shared/protocol/reign.ts";
 import { controlSubject, inboxPrefix } from "../shared/protocol/subjects.ts";
 import { Heartbeats } from "./heartbeat/heartbeats.ts";
 import { OutboxKeeper, type OutboxState } from "./outbox/outbox-keeper.ts";
-import { GrowthRate, runwaySeconds } from "./outbox/runway.ts";
+import { GrowthRate, runwaySeconds, runwayWords } from "./outbox/runway.ts";
 import { refusedCount } from "./uplink/refused-events.ts";
 import { Uplink } from "./uplink/uplink.ts";
 
@@ -199,11 +199,10 @@ export class OwnNode {
     metrics.set("cim_disk_free_bytes", {}, freeBytes);
     metrics.set("cim_outbox_runway_seconds", {}, runwayS ?? Number.NaN);
     const percent = Math.round(used * 100);
-    conditions.set(used >= NEARLY_FULL && used < 0.99, "outbox-nearly-full", { percent });
+    const runway = runwayS === null ? {} : { runway: runwayWords(runwayS) };
+    conditions.set(used >= NEARLY_FULL && used < 0.99, "outbox-nearly-full", { percent, ...runway });
     conditions.set(used >= 0.99, "outbox-full");
-    conditions.set(runwayS !== null && runwayS < SHORT_RUNWAY_S, "disk-runway-short", {
-      seconds: runwayS ?? 0,
-    });
+    conditions.set(runwayS !== null && runwayS < SHORT_RUNWAY_S, "disk-runway-short", runway);
     return runwayS;
   }
 

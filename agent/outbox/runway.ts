@@ -38,3 +38,9 @@ export function runwaySeconds(facts: {
   const room = Math.max(0, Math.min(facts.outboxMaxBytes - facts.outboxBytes, facts.diskFreeBytes));
   return Math.round(room / facts.growthPerSecond);
 }
+
+/** In steps that do not change with every heartbeat: a condition is told again when its text changes. */
+export function runwayWords(seconds: number): string {
+  if (seconds >= 2 * 3600) return `about ${Math.round(seconds / 3600)} h`;
+  return `less than ${Math.max(1, Math.ceil(seconds / 600)) * 10} min`;
+}

@@ -73,7 +73,7 @@ export const syncSection = z.strictObject({
 
 export const logSection = z.strictObject({
   retentionDays: key(z.number().positive().max(36_500).default(30), {
-    what: "Hub: how long the log keeps events, days. Purged behind a record of all positions, never past a member or a declared backup.",
+    what: "Hub: how long the log keeps events, days. Purged once an hour, only behind a record of all positions; a copy that is further behind is filled anew.",
     write: "a number of days, as 30",
   }),
   maxBytes: key(
