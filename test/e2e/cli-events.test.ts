@@ -1,0 +1,344 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Lab } from "../../lab/lab.ts";
+import { connectNats } from "../../shared/nats/connect.ts";
+import { headerTextOf } from "../../shared/nats/raw-message.ts";
+import type { CloudEvent } from "../../shared/protocol/cloud-event.ts";
+import { headerValue } from "../../shared/protocol/headers.ts";
+import { CimCommand, cim } from "../support/cim-command.ts";
+import { eventually } from "../support/eventually.ts";
+import { type TempDir, tempDir } from "../support/temp-dir.ts";
+
+/** `cim status`, `cim nodes` and `cim events` as people use them, on a running lab. */
+
+let dir: TempDir;
+let lab: Lab;
+
+beforeAll(async () => {
+  dir = await tempDir("cim-cli-test-");
+  lab = await Lab.up({ dir: join(dir.path, "lab"), leaves: 2 });
+});
+
+afterAll(async () => {
+  await lab?.close();
+  await dir?.[Symbol.asyncDispose]();
+});
+
+const run = (...args: string[]) => cim([...args, "--dir", lab.dir]);
+const done = async (...args: string[]) => {
+  const { code, stdout, stderr } = await run(...args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout;
+};
+const refused = async (code: number, ...args: string[]) => {
+  const result = await run(...args);
+  expect(result).toEqual({ code, stdout: "", stderr: expect.stringMatching(/^cim: [^\n]+\n$/) });
+  return result.stderr;
+};
+const events = (text: string) =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as CloudEvent);
+/** Waits until the log has an event of this type. */
+const inTheLog = (type: string) =>
+  done("events", "tail", `*.*.${type}`, "--from", "start", "--limit", "1", "--json");
+
+describe("cim events", () => {
+  it("publish on one leaf, tail on another", async () => {
+    await using tail = new CimCommand([
+      ...["events", "tail", "person", "--node", "leaf2", "--from", "start"],
+      ...["--limit", "1", "--dir", lab.dir],
+    ]);
+    const said = await done(
+      ...[
+        "events",
+        "publish",
+        "person",
+        "ada",
+        "PersonCreated",
+        "--data",
+        '{"name":"Ada"}',
+        "--node",
+        "leaf1",
+      ],
+    );
+    const id = /^leaf1: event 1 of its outbox, id (\S+)\n$/.exec(said)?.[1] ?? "";
+    expect(await tail.ended).toBe(0);
+    expect(tail.stdout).toMatch(
+      new RegExp(
+        `^[\\d:.]+ {2}leaf1 {3}person {2}ada {5}PersonCreated {2}${id.slice(-8)} {2}{"name":"Ada"}\n$`,
+      ),
+    );
+    const [event] = events(
+      await done("events", "tail", "person.ada", "--from", "5m", "--limit", "1", "--json"),
+    );
+    expect(event).toMatchObject({ id, source: "/cim/leaf1", type: "PersonCreated", data: { name: "Ada" } });
+  });
+
+  it("publish many at a rate, and say how many when interrupted", async () => {
+    const many = JSON.parse(
+      await done("events", "publish", "load", "a", "Many", "--count", "2500", "--json"),
+    );
+    expect(many).toMatchObject({ node: "hub", count: 2500, acknowledged: 2500 });
+    expect(many.last.seq - many.first.seq).toBe(2499);
+    const startMs = performance.now();
+    expect(await done("events", "publish", "load", "a", "Paced", "--count", "30", "--rate", "30")).toMatch(
+      /^hub: 30 events in \S+ s, \d+\/s; [\d,]+ to [\d,]+ of its outbox\n$/,
+    );
+    expect(performance.now() - startMs).toBeGreaterThan(900);
+
+    await using slow = new CimCommand([
+      ...[
+        "events",
+        "publish",
+        "load",
+        "a",
+        "Stopped",
+        "--count",
+        "100000",
+        "--rate",
+        "100",
+        "--dir",
+        lab.dir,
+      ],
+    ]);
+    await inTheLog("Stopped");
+    slow.child.kill("SIGINT");
+    expect(await slow.ended).toBe(130);
+    const acknowledged = /^cim: interrupted: ([\d,]+) of 100,000 were acknowledged\n$/.exec(slow.stderr)?.[1];
+    const replayed = () =>
+      done("events", "replay", "--from", "start", "--to", "now", "--filter", "*.*.Stopped");
+    const count = Number(acknowledged?.replace(",", ""));
+    await eventually(async () => (await replayed()).split("\n").length - 1 === count, {
+      what: `${count} events in the log`,
+    });
+  });
+
+  it("tail goes on when its server comes back", async () => {
+    await using tail = new CimCommand([
+      "events",
+      "tail",
+      "restart",
+      "--node",
+      "leaf2",
+      "--json",
+      "--dir",
+      lab.dir,
+    ]);
+    // It has a consumer when it shows something: until then what is published may be before its beginning.
+    await eventually(async () => {
+      await done("events", "publish", "restart", "a", "Before", "--node", "leaf2");
+      return tail.stdout !== "";
+    });
+    await lab.leaf("leaf2").kill("nats");
+    await done("events", "publish", "restart", "a", "Meanwhile", "--node", "leaf1");
+    await lab.leaf("leaf2").start("nats");
+    await eventually(() => tail.stdout.includes("Meanwhile"), { timeoutMs: 30_000 });
+    const seqs = events(tail.stdout).map(({ cimorigin, type }) => `${cimorigin} ${type}`);
+    expect(new Set(seqs).size).toBe(seqs.length);
+    expect(tail.stderr).toMatch(/^leaf2 does not answer [^\n]+; waiting for it\nleaf2 is back\n$/);
+    tail.child.kill("SIGINT");
+    expect(await tail.ended).toBe(0);
+  });
+
+  it("replay prints a part of the log, at the speed that is asked for", async () => {
+    await done("events", "publish", "pace", "a", "First", "--node", "leaf1");
+    await done(
+      "events",
+      "publish",
+      "pace",
+      "a",
+      "Second",
+      "--count",
+      "11",
+      "--rate",
+      "10",
+      "--node",
+      "leaf1",
+    );
+    await inTheLog("Second");
+    const whole = ["events", "replay", "--from", "start", "--to", "now", "--filter", "pace", "--json"];
+    const all = await eventually(async () => {
+      const found = events(await done(...whole));
+      return found.length === 12 && found;
+    });
+    const index = (event: CloudEvent | undefined) => String(event?.cimlog?.split(".")[1]);
+    const part = ["--from", index(all[3]), "--to", index(all[6]), "--filter", "pace", "--json"];
+    expect(events(await done("events", "replay", ...part))).toEqual(all.slice(3, 7));
+    expect(await done("events", "replay", ...part, "--filter", "nothing")).toBe("");
+    const startMs = performance.now();
+    await done(
+      "events",
+      "replay",
+      "--from",
+      index(all[1]),
+      "--to",
+      index(all[11]),
+      "--filter",
+      "pace",
+      "--speed",
+      "2",
+    );
+    expect(performance.now() - startMs).toBeGreaterThan(480);
+  });
+
+  it("replay publishes into a prefix where nothing is live, with the headers as they were", async () => {
+    await done(
+      "events",
+      "publish",
+      "told",
+      "ada",
+      "Told",
+      "--count",
+      "20",
+      "--data",
+      '{"n":1}',
+      "--node",
+      "leaf1",
+    );
+    await inTheLog("Told");
+    const nc = await connectNats({ url: lab.hub.document.nats, name: "test" });
+    try {
+      const heard: { subject: string; headers: string; body: string }[] = [];
+      nc.subscribe("cim.replay.>", {
+        callback: (_, message) => {
+          heard.push({ subject: message.subject, headers: headerTextOf(message), body: message.string() });
+        },
+      });
+      await nc.flush();
+      const said = await eventually(async () => {
+        const text = await done(
+          ...[
+            "events",
+            "replay",
+            "--from",
+            "start",
+            "--to",
+            "now",
+            "--filter",
+            "told",
+            "--into",
+            "cim.replay.test",
+          ],
+        );
+        return text.startsWith("hub: 20 events") && text;
+      });
+      expect(said).toMatch(/^hub: 20 events replayed into cim\.replay\.test in [\d.]+ s, [\d,]+\/s\n$/);
+      const last = await eventually(() => heard.at(-1));
+      expect(last).toMatchObject({ subject: "cim.replay.test.told.ada.Told", body: '{"n":1}' });
+      const header = (name: string) => headerValue(last.headers, name);
+      expect(header("Cim-Replay")).toBe("1");
+      expect(header("Cim-Origin")).toMatch(/^leaf1 1 e \d+$/);
+      expect(header("X-Correlation-ID")).toBe(header("Cim-Id"));
+      expect(last.headers).not.toMatch(/nats-/i);
+    } finally {
+      await nc.close();
+    }
+    const into = (prefix: string) =>
+      refused(2, "events", "replay", "--from", "start", "--to", "now", "--into", prefix);
+    expect(await into("cim.events.person")).toContain("is live");
+    expect(await into("cim.log")).toContain("is live");
+    expect(await into("elsewhere")).toContain("this user may not publish to elsewhere.>");
+  });
+
+  it("say in one line what is wrong", async () => {
+    const publish = ["events", "publish", "person", "ada"];
+    expect(await refused(2, ...publish, "Person.Created")).toContain("type:");
+    expect(await refused(2, ...publish, "X", "--data", "{nope")).toContain("--data: it is not JSON");
+    expect(await refused(2, ...publish, "X", "--node", "leaf7")).toContain("write one of hub, leaf1, leaf2");
+    expect(await refused(2, ...publish, "X", "--count", "many")).toContain("--count:");
+    expect(await refused(2, ...publish, "X", "--node", "leaf1", "--server", "nats://127.0.0.1:1")).toContain(
+      "--server",
+    );
+    expect(await refused(2, "events", "tail", "a b")).toContain("not a filter");
+    expect(await refused(2, "events", "tail", "--from", "whenever")).toContain("--from:");
+    expect(await refused(2, "events", "replay", "--from", "1", "--to", "2", "--speed", "slow")).toContain(
+      "--speed:",
+    );
+    expect(await refused(2, "events", "accept-hole", "leaf1", "--after", "3", "--before", "4")).toContain(
+      "no hole",
+    );
+    expect(await refused(1, "events", "accept-hole", "leaf1", "--after", "3", "--before", "9")).toContain(
+      "leaf1 misses no events",
+    );
+    const nowhere = await cim(["events", "tail"], { cwd: dir.path, env: { CIM_NATS_URL: undefined } });
+    expect(nowhere).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^cim: no fleet found: [^\n]+\n$/),
+    });
+    const away = await cim(["events", "tail", "--server", "127.0.0.1:1"]);
+    expect(away).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^cim: nats-server at nats:[^\n]+\n$/),
+    });
+  });
+});
+
+describe("cim status and nodes", () => {
+  it("say that all is well, and leave with 0", async () => {
+    await eventually(async () => (await run("status")).code === 0);
+    expect(await done("status")).toMatch(/^hub leads, reign \S+\n3 nodes: 3 up\n[\d,]+ events in the log; /);
+    const status = JSON.parse(await done("status", "--json"));
+    expect(status).toMatchObject({ ok: true, problems: [], status: { hub: "hub", leads: true } });
+    const { nodes } = JSON.parse(await done("nodes", "--json"));
+    expect(nodes.map(({ name }: { name: string }) => name)).toEqual(["hub", "leaf1", "leaf2"]);
+    expect(nodes[1]).toMatchObject({
+      health: { state: "up" },
+      origin: { node: "leaf1" },
+      copy: { domains: ["*"] },
+    });
+    expect(await done("nodes", "show", "leaf1")).toMatch(/^leaf1\n {2}role +leaf\n/);
+    expect(await refused(2, "nodes", "show", "leaf7")).toContain("the coordinator knows hub, leaf1, leaf2");
+  });
+
+  it("leave with 1 when a node is not up, and say why", async () => {
+    await lab.leaf("leaf1").kill("daemon");
+    try {
+      const told = await eventually(async () => {
+        const { code, stdout } = await run("nodes");
+        return code === 1 && stdout;
+      });
+      expect(told).toMatch(/^leaf1 +down /m);
+      const { code, stdout } = await run("status");
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/^error {4}leaf1: down: its server holds the link, its agent is silent/m);
+      expect((await run("nodes", "show", "leaf1")).code).toBe(1);
+      expect((await run("nodes", "show", "leaf2")).code).toBe(0);
+    } finally {
+      await lab.leaf("leaf1").start("daemon");
+    }
+    await eventually(async () => (await run("status")).code === 0);
+  });
+
+  it("watch until told to end", async () => {
+    await using watch = new CimCommand(["status", "--watch", "--json", "--dir", lab.dir]);
+    await eventually(() => watch.stdout.split("\n").length > 2);
+    watch.child.kill("SIGINT");
+    expect(await watch.ended).toBe(0);
+    expect(events(watch.stdout)[1]).toMatchObject({ ok: true });
+  });
+
+  it("name a coordinator that is not there, or is none", async () => {
+    const at = (http: string) => cim(["status", "--http", http]);
+    expect(await at(lab.leaf("leaf1").document.http)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^cim: http:[^\n]+ answers, but not as a coordinator does [^\n]+\n$/),
+    });
+    expect(await at("127.0.0.1:9")).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^cim: the coordinator at http:\/\/127\.0\.0\.1:9 does not answer: [^\n]+\n$/,
+      ),
+    });
+    expect((await at("a b")).code).toBe(2);
+    await lab.hub.kill("daemon");
+    try {
+      expect(await refused(1, "status")).toContain(
+        "the daemon of hub does not run: cim lab start hub --dir ",
+      );
+    } finally {
+      await lab.hub.start("daemon");
+    }
+  });
+});

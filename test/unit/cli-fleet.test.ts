@@ -1,0 +1,177 @@
+import { describe, expect, it } from "vitest";
+import type { FleetView, NodeView } from "../../cli/coordinator-api.ts";
+import { fleetProblems, isAsItShouldBe } from "../../cli/fleet-problems.ts";
+import { nodeLines } from "../../cli/nodes.ts";
+import { statusLines } from "../../cli/status.ts";
+
+const nowMs = Date.UTC(2026, 10, 24, 12);
+const ago = (seconds: number) => new Date(nowMs - seconds * 1000).toISOString();
+
+function node(name: string, change: Partial<NodeView> = {}): NodeView {
+  const role = name === "hub" ? "hub" : "leaf";
+  return {
+    name,
+    role,
+    region: "eu",
+    capabilities: [],
+    health: { state: "up", evidence: ["last heartbeat 40 ms ago", "link up"], since: ago(90) },
+    sources: ["configuration", "link", "heartbeat"],
+    link: { up: true, since: ago(90), rttMs: 0.4712 },
+    firstSeen: ago(90),
+    lastSeen: ago(0),
+    heartbeat: null,
+    silentForMs: 40,
+    origin: { node: name, incarnation: 1, logged: 12_345, outboxLast: 12_345, lagEvents: 0, lagSeconds: 0 },
+    copy:
+      role === "hub"
+        ? null
+        : { node: name, domains: ["*"], index: 77, reign: "1-a", lagEvents: 0, lagSeconds: 0 },
+    ...change,
+  };
+}
+
+function view(nodes: readonly NodeView[], status: Partial<FleetView["status"]> = {}): FleetView {
+  const count = (state: string) => nodes.filter(({ health }) => health.state === state).length;
+  return {
+    nodes,
+    status: {
+      version: "0.1.0",
+      hub: "hub",
+      leads: true,
+      holder: "hub@1",
+      reign: "1-a",
+      log: { index: 80, events: 12_400, refused: 0 },
+      nodes: { total: nodes.length, up: count("up"), unreachable: count("unreachable"), down: count("down") },
+      lag: { originsBehind: 0, events: 0, seconds: 0, copiesBehind: 0 },
+      conditions: [],
+      ...status,
+    },
+  };
+}
+
+const screen = (fleet: FleetView) => statusLines(fleet, fleetProblems(fleet), nowMs);
+
+describe("cim status", () => {
+  it("is calm when all is well", () => {
+    const fleet = view([node("hub"), node("leaf1")]);
+    expect(isAsItShouldBe(fleetProblems(fleet))).toBe(true);
+    expect(screen(fleet)).toEqual([
+      "hub leads, reign 1-a",
+      "2 nodes: 2 up",
+      "12,400 events in the log; nothing waits",
+      "",
+      "NODE   HEALTH  LINK         IN THE LOG  LAG   COPY     RUNWAY  LAST SEEN",
+      "hub    up      -            12,345      none  the log  -       now",
+      "leaf1  up      up, 0.47 ms  12,345      none  current  -       now",
+    ]);
+  });
+
+  it("says what waits, where, and what to do", () => {
+    const lagging = node("leaf1", {
+      health: {
+        state: "unreachable",
+        evidence: ["link down", "last heartbeat 12000 ms ago"],
+        since: ago(12),
+      },
+      link: { up: false, since: ago(13), rttMs: 0.5 },
+      silentForMs: 12_000,
+      origin: {
+        node: "leaf1",
+        incarnation: 1,
+        logged: 900,
+        outboxLast: 1_000,
+        lagEvents: 100,
+        lagSeconds: 14,
+      },
+      copy: { node: "leaf1", domains: ["*"], index: 70, reign: "1-a", lagEvents: 10, lagSeconds: 3 },
+    });
+    const fleet = view([node("hub"), lagging], {
+      lag: { originsBehind: 1, events: 100, seconds: 14, copiesBehind: 1 },
+      log: { index: 80, events: 900, refused: 2 },
+      conditions: [{ code: "disk-full", severity: "error", detail: "The disk is full.", node: "leaf1" }],
+    });
+    expect(isAsItShouldBe(fleetProblems(fleet))).toBe(false);
+    expect(screen(fleet)).toEqual([
+      "hub leads, reign 1-a",
+      "2 nodes: 1 up, 1 unreachable",
+      "900 events in the log, 2 refused; 100 events of 1 node wait, the oldest for 14 s",
+      "",
+      "NODE   HEALTH       LINK       IN THE LOG    LAG         COPY             RUNWAY  LAST SEEN",
+      "hub    up           -          12,345        none        the log          -       now",
+      "leaf1  unreachable  down 13 s  900 of 1,000  100, 14 s?  10, 3 s behind?  -       12 s ago",
+      "",
+      "error    leaf1: unreachable: link down, last heartbeat 12000 ms ago",
+      "error    leaf1: The disk is full.",
+      "         Free space, then restart nats-server: it does not go on by itself.",
+    ]);
+  });
+
+  it("is not well when it does not lead, or something of a node is an error; a warning is not", () => {
+    const follower = view([node("hub")], { leads: false, holder: "hub2@1" });
+    expect(fleetProblems(follower)).toEqual([
+      { severity: "error", text: "the coordinator of hub does not lead; hub2@1 does" },
+    ]);
+    const nobody = view([node("hub")], { leads: false, holder: null });
+    expect(fleetProblems(nobody)[0]?.text).toMatch(/^nobody leads/);
+    const down = { health: { state: "down", evidence: ["its agent is silent"], since: ago(1) } } as const;
+    expect(isAsItShouldBe(fleetProblems(view([node("leaf1", down)])))).toBe(false);
+    const told = (severity: string) =>
+      view([node("hub")], {
+        conditions: [{ code: "of a later version", severity, detail: "Something.", node: "hub" }],
+      });
+    expect(isAsItShouldBe(fleetProblems(told("warning")))).toBe(true);
+    expect(isAsItShouldBe(fleetProblems(told("error")))).toBe(false);
+  });
+
+  it("says once what the hub's coordinator and its heartbeat both say", () => {
+    const text = "The disk is full.";
+    const twice = view([node("hub")], {
+      conditions: [
+        {
+          code: "disk-full",
+          severity: "error",
+          title: "Disk full",
+          text,
+          whatToDo: "Free space.",
+          affectsReadiness: true,
+          sinceMs: 0,
+        },
+        { code: "disk-full", severity: "error", detail: text, node: "hub" },
+      ],
+    });
+    expect(fleetProblems(twice)).toHaveLength(1);
+  });
+});
+
+describe("cim nodes show", () => {
+  it("tells all that is known, also of a node that was never heard", () => {
+    const silent = node("leaf9", {
+      health: { state: "unreachable", evidence: ["link down", "no heartbeat yet"], since: ago(5) },
+      sources: ["configuration"],
+      link: { up: false, since: null, rttMs: null },
+      silentForMs: null,
+      origin: {
+        node: "leaf9",
+        incarnation: 0,
+        logged: 0,
+        outboxLast: null,
+        lagEvents: null,
+        lagSeconds: null,
+      },
+      copy: null,
+    });
+    expect(nodeLines(silent, [], nowMs)).toEqual([
+      "leaf9",
+      "  role          leaf",
+      "  region        eu",
+      "  capabilities  none",
+      "  health        unreachable for 5 s: link down, no heartbeat yet",
+      "  known from    configuration",
+      "  link          down",
+      "  last seen     never",
+      "  in the log    0, incarnation 0",
+      "  lag           not known",
+      "  copy          -",
+    ]);
+  });
+});
