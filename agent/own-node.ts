@@ -61,8 +61,7 @@ export class OwnNode {
     this.outbox = new OutboxKeeper({
       nc,
       node: config.node,
-      maxBytes: config.outbox.maxBytes,
-      retentionFloorMs: config.outbox.retentionFloorMs,
+      limits: config.outbox,
       hasCopy,
       log: log.child({ part: "outbox" }),
     });

@@ -15,11 +15,16 @@ export interface OutboxState {
   readonly maxBytes: number;
 }
 
+/** Of the configuration, and changed with it. */
+export interface OutboxLimits {
+  readonly maxBytes: number;
+  readonly retentionFloorMs: number;
+}
+
 export interface OutboxKeeperInit {
   readonly nc: NatsConnection;
   readonly node: string;
-  readonly maxBytes: number;
-  readonly retentionFloorMs: number;
+  readonly limits: OutboxLimits;
   /** Own events come back in a copy; without one only the floor protects from a log that is restored. */
   readonly hasCopy: boolean;
   readonly log: Log;
@@ -36,9 +41,11 @@ export class OutboxKeeper {
   #cameBack: LaneMark | undefined;
   #trimmedTo = 0;
   #timer: NodeJS.Timeout | undefined;
+  limits: OutboxLimits;
 
   constructor(init: OutboxKeeperInit) {
     this.#init = init;
+    this.limits = init.limits;
   }
 
   start(): void {
@@ -72,7 +79,7 @@ export class OutboxKeeper {
   async state(): Promise<OutboxState> {
     const { messages, bytes, first_seq, last_seq } = await streamState(this.#init.nc, STREAM.outbox);
     const first = messages === 0 ? last_seq + 1 : first_seq;
-    return { first, last: last_seq, events: messages, bytes, maxBytes: this.#init.maxBytes };
+    return { first, last: last_seq, events: messages, bytes, maxBytes: this.limits.maxBytes };
   }
 
   /** When the first event after a sequence was stored, µs since the epoch; undefined: there is none. */
@@ -82,7 +89,8 @@ export class OutboxKeeper {
   }
 
   async trim(): Promise<void> {
-    const { nc, hasCopy, retentionFloorMs, log } = this.#init;
+    const { nc, hasCopy, log } = this.#init;
+    const { retentionFloorMs } = this.limits;
     // Again: the last of a burst was confirmed within a second of others, and then nothing came any more.
     this.#ages.note(this.#confirmed, performance.now());
     const olderThanFloor = this.#ages.olderThan(retentionFloorMs, performance.now());

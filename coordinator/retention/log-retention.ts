@@ -42,9 +42,12 @@ const EVERY_MS = 3_600_000;
 export class LogRetention {
   readonly #init: LogRetentionInit;
   #timer: NodeJS.Timeout | undefined;
+  /** Of the configuration, and changed with it. */
+  retentionMs: number;
 
   constructor(init: LogRetentionInit) {
     this.#init = init;
+    this.retentionMs = init.retentionMs;
   }
 
   static ofDays(days: number): number {
@@ -62,7 +65,7 @@ export class LogRetention {
 
   /** Purges what is older than the retention. Gives how many messages went. */
   async purge(nowMs: number): Promise<number> {
-    const { nc, retentionMs, log } = this.#init;
+    const { nc, log } = this.#init;
     try {
       const state = await streamState(nc, STREAM.events);
       if (state.messages === 0) return 0;
@@ -74,7 +77,7 @@ export class LogRetention {
         storedAt,
         state.first_seq,
         state.last_seq,
-        (nowMs - retentionMs) * 1000,
+        (nowMs - this.retentionMs) * 1000,
       );
       const keepFrom = Math.min(since, marks.seq);
       if (keepFrom <= state.first_seq) return 0;
