@@ -37,7 +37,8 @@ const EVERY_MS = 3_600_000;
 
 /**
  * The guide's retention. The log has no max_age, which would delete behind nobody's back: it is purged only behind a
- * record in the log itself that holds all marks, and that record stays.
+ * record in the log itself that holds all marks, and that record stays. So does the present reign's fence: without it that
+ * reign could write no more, and the next would have nothing by which to know this log from another.
  */
 export class LogRetention {
   readonly #init: LogRetentionInit;
@@ -70,7 +71,8 @@ export class LogRetention {
       const state = await streamState(nc, STREAM.events);
       if (state.messages === 0) return 0;
       const marks = await getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("marks") });
-      if (!marks) return 0;
+      const fence = await getMessage(nc, STREAM.events, { last_by_subj: SUBJECT.fences });
+      if (!marks || !fence) return 0;
       const storedAt: StoredAt = async (seq) =>
         (await getMessage(nc, STREAM.events, { seq, next_by_subj: SUBJECT.allEvents }))?.timeUs;
       const since = await firstStoredSince(
@@ -79,7 +81,7 @@ export class LogRetention {
         state.last_seq,
         (nowMs - this.retentionMs) * 1000,
       );
-      const keepFrom = Math.min(since, marks.seq);
+      const keepFrom = Math.min(since, marks.seq, fence.seq);
       if (keepFrom <= state.first_seq) return 0;
       const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.events}`, {
         seq: keepFrom,

@@ -26,7 +26,7 @@ export interface Allowances {
   readonly refused?: ReadonlySet<string>;
   /** Subjects of events that were never acknowledged but may be there. */
   readonly unacknowledged?: (event: Stored) => boolean;
-  /** The log was purged: events before its start are not looked for. */
+  /** The log was purged: it need not begin at 1, and copies may have more. What went is in `lost`. */
   readonly purged?: boolean;
 }
 
@@ -112,15 +112,13 @@ function judgeAcknowledged({ acknowledged, log }: Evidence, allow: Allowances): 
   const bySequence = new Map<string, Stored>();
   for (const event of events) bySequence.set(`${event.origin?.node} ${event.origin?.seq}`, event);
   const written = new Set<Stored>();
-  const firstLogged = Math.min(...events.map(({ log: position }) => position?.index ?? 0));
   for (const { node, id, seq, subject, body } of acknowledged) {
     const event = id === null ? bySequence.get(`${node} ${seq}`) : byWriter.get(`${node} ${id}`);
     if (event) written.add(event);
     const key = id ?? `${node} ${seq}`;
     const absent = allow.lost?.has(key) || allow.refused?.has(key);
     if (!event) {
-      if (!absent && !(allow.purged && firstLogged > 1))
-        faults.push(`log: ${node}'s acknowledged event ${seq} (${id ?? "no id"}) is missing`);
+      if (!absent) faults.push(`log: ${node}'s acknowledged event ${seq} (${id ?? "no id"}) is missing`);
       continue;
     }
     if (absent) faults.push(`log: ${node}'s event ${key} is there, though it was given up`);
@@ -150,7 +148,7 @@ function judgeOutboxes({ outboxes, log }: Evidence, allow: Allowances): string[]
   for (const [node, { messages }] of outboxes) {
     for (const { streamSeq, subject, body, id } of messages) {
       if (logged.has(`${node} ${streamSeq} ${subject} ${body}`)) continue;
-      if (allow.purged || allow.refused?.has(id)) continue;
+      if (allow.lost?.has(id) || allow.refused?.has(id)) continue;
       faults.push(`log: event ${streamSeq} (${id}) of ${node}'s outbox is missing`);
     }
   }
