@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly padding?: number;
   /** How many may be on their way at once; default 32. */
   readonly window?: number;
+  /** Further headers of the nth event. */
+  readonly headersOf?: (n: number) => Readonly<Record<string, string>>;
   /** After an error a writer tries again with the same id; false: it gives up what was refused by name. */
   readonly retryRefused?: boolean;
 }
@@ -125,7 +127,13 @@ export class Load implements AsyncDisposable {
   }
 
   async #one(n: number): Promise<void> {
-    const { ledger, domains = ["person"], padding = 0, retryRefused = true } = this.#options;
+    const {
+      ledger,
+      domains = ["person"],
+      padding = 0,
+      headersOf = () => ({}),
+      retryRefused = true,
+    } = this.#options;
     const node = this.#node.name;
     const domain = domains[n % domains.length] as string;
     const subject = `cim.events.${domain}.a${n % 10}.Changed`;
@@ -133,6 +141,7 @@ export class Load implements AsyncDisposable {
     const body = Buffer.from(JSON.stringify({ n, from: node, text: "x".repeat(padding) }));
     const head = headers();
     head.set("Nats-Msg-Id", id);
+    for (const [name, value] of Object.entries(headersOf(n))) head.set(name, value);
     while (!this.#abandoned) {
       const answer = await this.#ask(subject, body, head);
       // A refusal has a sequence too: 0.
