@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LabNode } from "../lab/lab-node.ts";
 import { LabProcess } from "../lab/process.ts";
@@ -15,18 +15,23 @@ import { processUse } from "./support/process-use.ts";
 import { readableAt } from "./support/waiting.ts";
 
 const USAGE = `
-npm run bench -- footprint [--seconds 20] [--events 100000] [--starts 5] [--quick] [--json]
+npm run bench -- footprint [--seconds 20] [--events 100000] [--starts 5] [--node-flags "--max-semi-space-size=1"]
+  [--only sources|bundle] [--bundles dist] [--quick] [--json]
 
 What the daemons use in a fleet of a hub and two leaves, from /proc: resident memory idle, live at 200 events a second,
 and at its highest while a backlog is shipped and copied; CPU while idle; and the time from the start of the process
 until /readyz, its server running. The sources, and the bundles of npm run build when dist/ has them.
 `;
 
-const options = readOptions(USAGE, { values: ["seconds", "events", "starts"] });
+const options = readOptions(USAGE, {
+  values: ["seconds", "events", "starts", "node-flags", "only", "bundles"],
+});
 const seconds = options.number("seconds", options.quick ? 5 : 20);
 const events = options.number("events", options.quick ? 20_000 : 100_000);
 const starts = options.number("starts", options.quick ? 2 : 5);
 const root = join(import.meta.dirname, "..");
+const bundles = resolve(root, options.text("bundles") ?? "dist");
+const nodeFlags = options.text("node-flags")?.split(" ") ?? [];
 const READY_TIMEOUT_MS = 15_000;
 const RATE = 200;
 
@@ -43,12 +48,13 @@ type Program = keyof typeof programs;
 
 const kinds: Record<string, (program: Program) => string> = {
   sources: (program) => join(root, program, "main.ts"),
-  bundle: (program) => join(root, "dist", `cim-${program}.js`),
+  bundle: (program) => join(bundles, `cim-${program}.js`),
 };
 if (!existsSync(kinds.bundle?.("agent") ?? "")) {
   progress("dist/ has no bundles: only the sources are measured (npm run build makes them)");
   delete kinds.bundle;
 }
+for (const kind of Object.keys(kinds)) if ((options.text("only") ?? kind) !== kind) delete kinds[kind];
 
 const found: Record<string, Record<Program, Use>> = {};
 for (const [kind, entry] of Object.entries(kinds)) {
@@ -155,7 +161,7 @@ async function startDaemon(node: LabNode, entry: string, folder: string) {
   const startedMs = performance.now();
   const process_ = await LabProcess.start({
     label: `${node.name}'s daemon`,
-    command: [process.execPath, entry, "--config", node.paths.config],
+    command: [process.execPath, ...nodeFlags, entry, "--config", node.paths.config],
     cwd: node.paths.dir,
     env: process.env,
     logFile: join(folder, `${node.name}.log`),
