@@ -60,7 +60,7 @@ export class Agent implements Daemon {
     this.#config = { ...before, logLevel: config.logLevel, outbox: config.outbox, sync: config.sync };
     this.#frame.log.level = config.logLevel;
     await this.#frame.server.reconfigure(this.#config);
-    if (this.#own) this.#own.outbox.limits = config.outbox;
+    this.#own?.reconfigure(this.#config);
     if (before.sync.enabled !== config.sync.enabled) {
       this.#frame.log.warn("sync.enabled changes with the next start");
     } else if (JSON.stringify(before.sync.domains) !== JSON.stringify(config.sync.domains)) {

@@ -62,7 +62,7 @@ export class OwnNode {
       nc,
       node: config.node,
       limits: config.outbox,
-      hasCopy,
+      waitsForCopy: this.#waitsForCopy(config),
       log: log.child({ part: "outbox" }),
     });
     this.uplink = new Uplink({
@@ -107,6 +107,17 @@ export class OwnNode {
         message.respond(JSON.stringify({ accepted }));
       },
     });
+  }
+
+  /** Takes over what can be changed while it runs. */
+  reconfigure(config: Config): void {
+    this.outbox.limits = config.outbox;
+    this.outbox.waitsForCopy = this.#waitsForCopy(config);
+  }
+
+  /** Of domains that the copy does not follow nothing comes back: the outbox would never be trimmed. */
+  #waitsForCopy({ sync }: Config): boolean {
+    return this.#init.copy !== undefined && sync.domains.includes("*");
   }
 
   /** The copy is followed from what it has, or nothing is known of it: what came back depends on that. */

@@ -124,9 +124,11 @@ export class DownlinkMachine {
       ];
     }
     const common = lastCommonPosition(copy, log);
-    // All that the log has begins right after the copy: there is nothing in common left to compare.
-    const continuesPurged = !common && log.firstIndex === copy.last.index + 1;
-    if (continuesPurged) return this.#follow(log.reigns[0]?.seq ?? 1, undefined);
+    // All that the log has begins right after the copy: there is nothing in common left to compare, and what comes first
+    // tells itself what it follows.
+    const purged = log.firstIndex === copy.last.index + 1;
+    if (purged && (!common || common.index === copy.last.index))
+      return this.#follow(log.reigns[0]?.seq ?? 1, undefined);
     if (!common || common.index < copy.last.index) {
       const beyond = common?.index ?? 0;
       const detail = `the copy ends at ${copy.last.index}, the log has the same only up to ${beyond}: what is beyond is set aside`;

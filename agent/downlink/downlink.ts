@@ -350,6 +350,7 @@ export class Downlink {
     const isKept: IsKept = (hasOwn && (await this.#init.reship(isWanted))) || (async () => false);
     // The link was lost meanwhile: copy and log are compared anew, and may be found to agree.
     if (!isWanted()) return;
+    await this.#moveEnd();
     await deleteStrays(nc, strays, async (message, { origin }) => {
       if (!origin || (origin.node === node && (await isKept(message)))) return;
       await refused.fromCopy(message, "not-in-log", `${origin.node}.${origin.incarnation}.${origin.seq}`);
@@ -361,6 +362,18 @@ export class Downlink {
     const done = filling && { ...filling, done: Math.min(filling.done, beyond) };
     await this.#note({ live, at: common ?? null, filling: done });
     this.#run(this.#machine.discarded(token, true));
+  }
+
+  /**
+   * Deleting does not move the copy's end: a write of before that is still on its way would be stored behind what is left.
+   * After a message that came and went it expects another end.
+   */
+  async #moveEnd(): Promise<void> {
+    await this.#writer.sync();
+    const record = copyRecordMessage({ ...this.#record, at: this.#copy?.last ?? null });
+    const result = await this.#writer.write(() => [record]);
+    if (result.kind !== "stored") throw new Error(`the copy's end was not moved: ${result.reason}`);
+    await deleteStrays(this.#init.nc, [{ seq: result.lastSeq, origin: undefined }], async () => undefined);
   }
 
   async #empty(token: number): Promise<void> {

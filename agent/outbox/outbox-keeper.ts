@@ -25,8 +25,7 @@ export interface OutboxKeeperInit {
   readonly nc: NatsConnection;
   readonly node: string;
   readonly limits: OutboxLimits;
-  /** Own events come back in a copy; without one only the floor protects from a log that is restored. */
-  readonly hasCopy: boolean;
+  readonly waitsForCopy: boolean;
   readonly log: Log;
 }
 
@@ -42,10 +41,13 @@ export class OutboxKeeper {
   #trimmedTo = 0;
   #timer: NodeJS.Timeout | undefined;
   limits: OutboxLimits;
+  /** All own events come back in a copy; without one only the floor protects from a log that is restored. */
+  waitsForCopy: boolean;
 
   constructor(init: OutboxKeeperInit) {
     this.#init = init;
     this.limits = init.limits;
+    this.waitsForCopy = init.waitsForCopy;
   }
 
   start(): void {
@@ -89,13 +91,13 @@ export class OutboxKeeper {
   }
 
   async trim(): Promise<void> {
-    const { nc, hasCopy, log } = this.#init;
+    const { nc, log } = this.#init;
     const { retentionFloorMs } = this.limits;
     // Again: the last of a burst was confirmed within a second of others, and then nothing came any more.
     this.#ages.note(this.#confirmed, performance.now());
     const olderThanFloor = this.#ages.olderThan(retentionFloorMs, performance.now());
     try {
-      const cameBack = hasCopy ? await this.#cameBackSeq() : undefined;
+      const cameBack = this.waitsForCopy ? await this.#cameBackSeq() : undefined;
       const from = keepFrom({ confirmed: this.#confirmed, cameBack, olderThanFloor });
       if (from === 0 || from === this.#trimmedTo) return;
       const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.outbox}`, {

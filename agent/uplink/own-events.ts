@@ -9,6 +9,8 @@ import { eventId } from "../../shared/protocol/identity.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
 import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
+import { EVERYTHING } from "../downlink/copy-domains.ts";
+import { readCopyState } from "../downlink/copy-state.ts";
 import { evenly } from "./evenly.ts";
 import { isOnPath, ownPath, type PathSegment, wantedPrints } from "./own-path.ts";
 import type { OutboxRange } from "./uplink-machine.ts";
@@ -91,16 +93,54 @@ export class OwnEvents {
     if (!this.#hasCopy || before <= after + 1) return;
     const path = await this.copyPath();
     if (path.length === 0) return;
-    for await (const message of this.#copy()) {
+    const wanted = (message: StoredMessage) => {
       const event = shippedFromLog(this.#node, message);
-      if (event && event.seq > after && event.seq < before && isOnPath(path, event.incarnation, event.seq))
-        yield event;
+      const isIn = event && event.seq > after && event.seq < before;
+      return isIn && isOnPath(path, event.incarnation, event.seq) ? event : undefined;
+    };
+    const places = await this.#placesOutOfOrder(wanted);
+    if (!places) {
+      for await (const message of this.#copy()) {
+        const event = wanted(message);
+        if (event) yield event;
+      }
+      return;
+    }
+    for (const place of places) {
+      const message = await getMessage(this.#nc, STREAM.events, { seq: place });
+      const event = message && wanted(message);
+      if (event) yield event;
     }
   }
 
-  /** Whether the copy has the outbox's first event, hence all that ever was before it. */
-  async copyReachesOutbox(): Promise<boolean> {
-    return (await this.copyPath()).length > 0;
+  /** A domain that was filled in stands behind younger events: then the copy's sequences by the own ones, else undefined. */
+  async #placesOutOfOrder(
+    wanted: (message: StoredMessage) => ShippedEvent | undefined,
+  ): Promise<number[] | undefined> {
+    const places: { seq: number; place: number }[] = [];
+    let sorted = true;
+    for await (const message of this.#copy({ headersOnly: true })) {
+      const event = wanted(message);
+      if (!event) continue;
+      sorted &&= event.seq > (places.at(-1)?.seq ?? 0);
+      places.push({ seq: event.seq, place: message.seq });
+    }
+    return sorted ? undefined : places.sort((a, b) => a.seq - b.seq).map(({ place }) => place);
+  }
+
+  /**
+   * Whether the copy has all own events that ever were between two sequences. Following everything, and having the
+   * outbox's first event, it has all before it. Following some domains it may lack others: only if no number is missing.
+   */
+  async copyHasAll(after: number, before: number): Promise<boolean> {
+    const path = await this.copyPath();
+    if (path.length === 0) return false;
+    const { record } = await readCopyState(this.#nc);
+    if (record?.live.includes(EVERYTHING)) return true;
+    let count = 0;
+    for await (const { seq, incarnation } of this.#ownMarks())
+      if (seq > after && seq < before && isOnPath(path, incarnation, seq)) count += 1;
+    return count === before - after - 1;
   }
 
   /** Whether an own event of the copy is on the way to the outbox's first event, or in the outbox. */
@@ -136,15 +176,15 @@ export class OwnEvents {
     return marks;
   }
 
-  /** The way in the copy to the outbox's first event. */
-  async copyPath(): Promise<PathSegment[]> {
+  /** The way in the copy to the outbox's first event, or of an empty one, unless that must be sure, to the newest. */
+  async copyPath(sure = false): Promise<PathSegment[]> {
     if (!this.#hasCopy) return [];
     const starts = new Map<number, LaneMark>();
     for await (const message of this.#copy({ filter: controlRecordSubject("lane") })) {
       const record = laneRecord.parse(readJson(message));
       if (record.node === this.#node) starts.set(record.incarnation, record.common);
     }
-    const anchor = await this.#anchor();
+    const anchor = await this.#anchor(sure);
     if (!anchor) return [];
     const wanted = wantedPrints(starts, anchor);
     const owners = new Map<string, number>();
@@ -153,10 +193,10 @@ export class OwnEvents {
     return ownPath(starts, owners, anchor);
   }
 
-  /** The outbox's first event; of an empty one, the newest that came back. */
-  async #anchor(): Promise<LaneMark | undefined> {
+  async #anchor(sure: boolean): Promise<LaneMark | undefined> {
     const first = await this.#firstFrom(1);
     if (first) return { seq: first.seq, print: printOf(shippedFromOutbox(this.#node, first)) };
+    if (sure) return undefined;
     const { last } = await this.range();
     let newest: LaneMark | undefined;
     for await (const { seq, print } of this.#ownMarks()) if (seq <= last) newest = { seq, print };

@@ -69,6 +69,8 @@ export interface UplinkSettings {
   readonly maxQueueBytes: number;
 }
 
+type Searching = Extract<Phase, { name: "searching" }>;
+
 type Phase =
   | { readonly name: "idle" }
   | { readonly name: "surveying" | "greeting" }
@@ -85,6 +87,8 @@ type Phase =
       readonly next: number | undefined;
       readonly own: readonly LaneMark[];
       readonly markDeleted: boolean;
+      /** The copy could tell of events that were trimmed from the outbox. */
+      readonly copyTold: boolean;
     }
   | { readonly name: "incarnating"; readonly incarnation: number; readonly common: LaneMark }
   | {
@@ -247,15 +251,16 @@ export class UplinkMachine {
       if (first === mark.seq + 1 || this.#isAccepted(mark.seq, first)) return this.#continue(lane);
       return this.#stopAtHole(mark.seq, this.#outbox.first);
     }
-    return this.#search(lane, NOTHING_YET, undefined, !own);
+    return this.#search(lane, NOTHING_YET, { markDeleted: !own });
   }
 
   sampled(token: number, own: readonly LaneMark[]): UplinkOutput[] {
     if (!this.#isExpected(token) || this.#phase.name !== "searching") return [];
     const phase = this.#phase;
-    if (own.length === 0) return this.#parted(phase.lane, phase.low, phase.next, phase.markDeleted);
+    if (own.length === 0) return this.#parted(phase, phase.low);
     const picked = evenly(own, SAMPLE);
-    this.#phase = { ...phase, own: picked };
+    const copyTold = phase.copyTold || picked.some(({ seq }) => seq < this.#outbox.first);
+    this.#phase = { ...phase, own: picked, copyTold };
     return [{ do: "ask", token: this.#expect(), request: { op: "prints", marks: picked } }];
   }
 
@@ -316,31 +321,37 @@ export class UplinkMachine {
     return [...out, { do: "find", token: this.#expect(), seq, in: place }];
   }
 
-  #search(lane: LaneReply, low: LaneMark, next?: number, markDeleted = false): UplinkOutput[] {
-    this.#phase = { name: "searching", lane, low, next, own: [], markDeleted };
+  #search(lane: LaneReply, low: LaneMark, known: Partial<Searching> = {}): UplinkOutput[] {
+    const { next, markDeleted = false, copyTold = false } = known;
+    this.#phase = { name: "searching", lane, low, next, own: [], markDeleted, copyTold };
     const upTo = next === undefined ? Math.min(lane.top, this.#outbox.last) : next - 1;
     return [{ do: "sample", token: this.#expect(), after: low.seq, upTo, count: SAMPLE }];
   }
 
   #compared(known: readonly boolean[], reign: Reign): UplinkOutput[] {
     if (this.#phase.name !== "searching") return this.#restart();
-    const { lane, low, next, own, markDeleted } = this.#phase;
+    const phase = this.#phase;
+    const { lane, low, own } = phase;
     if (!sameReign(reign, lane.reign)) return this.#restart();
     // Outboxes that were one agree up to a point and nowhere after it, so the log has all of ours up to a point.
     const last = own.findLastIndex((_, i) => known[i] === true);
     const common = own[last] ?? low;
     const beyond = own[last + 1];
-    if (!beyond) return this.#parted(lane, common, next, markDeleted);
-    return this.#search(lane, common, beyond.seq, markDeleted);
+    return beyond ? this.#search(lane, common, { ...phase, next: beyond.seq }) : this.#parted(phase, common);
   }
 
   /** The last of our events that the log has is known, and the first that it has not, if any up to the lane's top. */
-  #parted(lane: LaneReply, common: LaneMark, next: number | undefined, markDeleted: boolean): UplinkOutput[] {
+  #parted({ lane, next, markDeleted, copyTold }: Searching, common: LaneMark): UplinkOutput[] {
     const { mark } = lane;
+    const { first } = this.#outbox;
     if (sameMark(common, mark)) return this.#continue(lane);
     // All that the outbox has below the mark is in the log; only the event at the mark itself was deleted from it.
-    if (markDeleted && common.seq > 0 && common.seq < mark.seq && (next === undefined || next > mark.seq))
+    if (markDeleted && common.seq < mark.seq && (next === undefined || next > mark.seq))
       return this.#continue(lane);
+    // What is in the log of those that were trimmed can't be said: shipping them from a copy that has them a moment later
+    // would double them.
+    if (common.seq + 1 < first && !copyTold && !this.#isAccepted(common.seq, first))
+      return this.#stopAtHole(common.seq, first);
     const detail =
       common.seq === 0
         ? `the outbox is a new one; the log has ${lane.top} events of an earlier one`
@@ -372,6 +383,10 @@ export class UplinkMachine {
     const next = lane.mark.seq + 1;
     this.#holeBefore = undefined;
     if (first <= next) return [...out, ...this.#readFrom(next)];
+    if (this.#isAccepted(lane.mark.seq, first)) {
+      this.#holeBefore = first;
+      return [...out, ...this.#readFrom(first)];
+    }
     this.#phase = { name: "refilling", before: first };
     const detail = `the log has events up to ${lane.mark.seq}, the outbox begins at ${first}: those between come from the copy`;
     out.push({ do: "raise", code: "log-went-back", detail });

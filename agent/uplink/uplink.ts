@@ -126,7 +126,7 @@ export class Uplink {
     this.linkUp();
     while (isWanted() && !this.#machine.refilled) await this.#changed();
     // After the greeting, which may have found no way (an operator accepted the hole), and before anything is deleted.
-    const path = isWanted() ? await this.#own.copyPath() : undefined;
+    const path = isWanted() ? await this.#own.copyPath(true) : undefined;
     return path && ((message) => this.#own.isKept(path, message));
   }
 
@@ -314,8 +314,11 @@ export class Uplink {
 
   async #refill(output: Extract<UplinkOutput, { do: "refill" }>): Promise<void> {
     const current = () => !this.#ended && this.#machine.awaits(output.token);
+    const { after, before } = output;
     try {
-      for await (const event of this.#own.inCopy(output.after, output.before)) {
+      // Known before anything is shipped: what comes behind a hole must not be taken before that is accepted.
+      const whole = await this.#own.copyHasAll(after, before);
+      for await (const event of whole ? this.#own.inCopy(after, before) : []) {
         this.#run(this.#machine.offer([event]));
         while (current() && !this.#machine.hungry) {
           await new Promise<void>((resolve) => {
@@ -324,7 +327,6 @@ export class Uplink {
         }
         if (!current()) return;
       }
-      const whole = await this.#own.copyReachesOutbox();
       this.#run(this.#machine.refillEnded(output.token, whole));
     } catch (error) {
       if (!current()) return;

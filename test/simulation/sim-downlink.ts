@@ -162,7 +162,7 @@ export class SimDownlink {
   #survey(token: number): void {
     const { env, copy, linkUp } = this.#init;
     const mine = historyOf(copy);
-    this.#copyEnd = copy.lastSeq;
+    const end = copy.lastSeq;
     if (!linkUp() || env.random.chance(env.weather.failedReads)) {
       env.scheduler.after(LINK_TIMEOUT_MS, () => {
         if (!this.#ended) this.#carryOut(this.machine.surveyed(token, undefined));
@@ -173,6 +173,7 @@ export class SimDownlink {
       const log = { ...historyOf(env.log), firstIndex: positionOf(env.log.messages[0])?.index ?? 0 };
       this.#later(() => {
         env.trace(() => `${this.#init.name} compares ${JSON.stringify({ mine, log })}`);
+        if (this.machine.awaits(token)) this.#copyEnd = end;
         this.#carryOut(this.machine.surveyed(token, { copy: mine, log }));
       });
     });
@@ -183,7 +184,11 @@ export class SimDownlink {
     let begun = false;
     const step = () => {
       if (!this.machine.awaits(token)) return;
-      begun ||= ready();
+      if (!begun && ready()) {
+        begun = true;
+        // A record in the copy: a write that is still on its way to it finds another end than it expects.
+        copy.lastSeq += 1;
+      }
       if (!begun) {
         this.#init.env.scheduler.after(10, () => {
           if (!this.#ended) step();
