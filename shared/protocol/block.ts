@@ -61,7 +61,7 @@ export function encodeBlock(block: Block): Buffer {
   return Buffer.concat([Buffer.from([MAGIC_0, MAGIC_1, BLOCK_VERSION, compression]), head.finish(), stored]);
 }
 
-/** @throws MalformedBytes for anything that `encodeBlock` does not make. */
+/** @throws MalformedBytes, and nothing else, whatever the bytes; never takes more memory than MAX_BLOCK_BYTES allow. */
 export function decodeBlock(bytes: Uint8Array): Block {
   if (!isBlock(bytes)) throw new MalformedBytes("not a block");
   if (bytes[2] !== BLOCK_VERSION)
