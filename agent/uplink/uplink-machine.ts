@@ -240,17 +240,11 @@ export class UplinkMachine {
     if (!this.#isExpected(token) || this.#phase.name !== "finding") return [];
     const { lane } = this.#phase;
     const { mark } = lane;
-    if (own && sameMark(own, mark)) {
-      // The mark is ours, but is it the last of ours? Not if an outbox was put back that the log had gone on without.
-      return lane.top > mark.seq ? this.#search(lane, mark) : this.#continue(lane);
-    }
-    if (!own && mark.seq < this.#outbox.first) {
-      // Neither the outbox nor a copy has anything that old: whether it is the same lane can't be said, only that nothing
-      // is missing in between.
-      const { first } = this.#outbox;
-      if (first === mark.seq + 1 || this.#isAccepted(mark.seq, first)) return this.#continue(lane);
-      return this.#stopAtHole(mark.seq, this.#outbox.first);
-    }
+    if (own && sameMark(own, mark)) return this.#continueBehind(lane);
+    const { first } = this.#outbox;
+    // Whether the mark is ours can't be seen, but nothing is missing in between, or an operator accepts that it is.
+    if (!own && (first === mark.seq + 1 || this.#isAccepted(mark.seq, first)))
+      return this.#continueBehind(lane);
     return this.#search(lane, NOTHING_YET, { markDeleted: !own });
   }
 
@@ -321,6 +315,11 @@ export class UplinkMachine {
     return [...out, { do: "find", token: this.#expect(), seq, in: place }];
   }
 
+  /** The mark is ours, but is it the last of ours? Not if an outbox was put back that the log had gone on without. */
+  #continueBehind(lane: LaneReply): UplinkOutput[] {
+    return lane.top > lane.mark.seq ? this.#search(lane, lane.mark) : this.#continue(lane);
+  }
+
   #search(lane: LaneReply, low: LaneMark, known: Partial<Searching> = {}): UplinkOutput[] {
     const { next, markDeleted = false, copyTold = false } = known;
     this.#phase = { name: "searching", lane, low, next, own: [], markDeleted, copyTold };
@@ -345,6 +344,9 @@ export class UplinkMachine {
     const { mark } = lane;
     const { first } = this.#outbox;
     if (sameMark(common, mark)) return this.#continue(lane);
+    // Neither the outbox nor a copy has anything that old: whether it is the same lane can't be said.
+    if (mark.seq + 1 < first && !copyTold && !this.#isAccepted(mark.seq, first))
+      return this.#stopAtHole(mark.seq, first);
     // All that the outbox has below the mark is in the log; only the event at the mark itself was deleted from it.
     if (markDeleted && common.seq < mark.seq && (next === undefined || next > mark.seq))
       return this.#continue(lane);

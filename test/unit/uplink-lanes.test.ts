@@ -73,6 +73,31 @@ describe("an outbox that is not the one the log knows", () => {
     expect(outbox.asked.length).toBeLessThan(6);
   });
 
+  it("was put back where another one had gone on, all that it shared with it trimmed: ships nothing twice", () => {
+    const outbox = new Outbox(5);
+    outbox.trimBefore(3);
+    outbox.inCopy = [];
+    // Behind the mark nothing is missing, but the log has 3 to 5 of an earlier incarnation.
+    outbox.greet({ incarnation: 2, mark: { seq: 2, print: "of-the-other" }, top: 5 });
+    outbox.answerKnown(() => true);
+    expect(outbox.asked.at(-1)).toMatchObject({ op: "incarnate", common: outbox.mark(5) });
+  });
+
+  it("is empty and so is the copy, which is just being filled: asks for no new lane", () => {
+    const outbox = new Outbox(9);
+    outbox.trimBefore(9);
+    outbox.delete(9);
+    const before = outbox.inCopy;
+    outbox.inCopy = [];
+    outbox.greet({ mark: outbox.mark(5), top: 9 });
+    expect(outbox.machine.phase).toBe("stopped");
+    outbox.inCopy = before;
+    outbox.begin();
+    outbox.answer({ kind: "lane", mark: outbox.mark(5), top: 9 });
+    outbox.answerKnown(({ seq }) => seq <= 8);
+    expect(outbox.asked.at(-1)).toMatchObject({ op: "incarnate", common: outbox.mark(8) });
+  });
+
   it("only lost the event at the mark: goes on in its lane", () => {
     const outbox = new Outbox(9);
     outbox.delete(7);
