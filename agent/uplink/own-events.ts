@@ -176,31 +176,22 @@ export class OwnEvents {
     return marks;
   }
 
-  /** The way in the copy to the outbox's first event, or of an empty one, unless that must be sure, to the newest. */
-  async copyPath(sure = false): Promise<PathSegment[]> {
+  /** The way in the copy to the outbox's first event. Of an empty outbox nothing can be said. */
+  async copyPath(): Promise<PathSegment[]> {
     if (!this.#hasCopy) return [];
     const starts = new Map<number, LaneMark>();
     for await (const message of this.#copy({ filter: controlRecordSubject("lane") })) {
       const record = laneRecord.parse(readJson(message));
       if (record.node === this.#node) starts.set(record.incarnation, record.common);
     }
-    const anchor = await this.#anchor(sure);
-    if (!anchor) return [];
+    const first = await this.#firstFrom(1);
+    if (!first) return [];
+    const anchor = { seq: first.seq, print: printOf(shippedFromOutbox(this.#node, first)) };
     const wanted = wantedPrints(starts, anchor);
     const owners = new Map<string, number>();
     for await (const { print, incarnation } of this.#ownMarks())
       if (wanted.has(print)) owners.set(print, incarnation);
     return ownPath(starts, owners, anchor);
-  }
-
-  async #anchor(sure: boolean): Promise<LaneMark | undefined> {
-    const first = await this.#firstFrom(1);
-    if (first) return { seq: first.seq, print: printOf(shippedFromOutbox(this.#node, first)) };
-    if (sure) return undefined;
-    const { last } = await this.range();
-    let newest: LaneMark | undefined;
-    for await (const { seq, print } of this.#ownMarks()) if (seq <= last) newest = { seq, print };
-    return newest;
   }
 
   /** Own events in the copy, taken and then refused, each in the log's order. */

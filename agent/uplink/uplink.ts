@@ -126,7 +126,7 @@ export class Uplink {
     this.linkUp();
     while (isWanted() && !this.#machine.refilled) await this.#changed();
     // After the greeting, which may have found no way (an operator accepted the hole), and before anything is deleted.
-    const path = isWanted() ? await this.#own.copyPath(true) : undefined;
+    const path = isWanted() ? await this.#own.copyPath() : undefined;
     return path && ((message) => this.#own.isKept(path, message));
   }
 

@@ -65,8 +65,8 @@ export class OwnTrail {
     });
   }
 
-  /** The way in the copy to the outbox's first event, or of an empty one, unless that must be sure, to the newest. */
-  path(sure = false): PathSegment[] {
+  /** The way in the copy to the outbox's first event. Of an empty outbox nothing can be said. */
+  path(): PathSegment[] {
     const starts = new Map<number, LaneMark>();
     const owned: OwnMark[] = [];
     for (const message of this.#copy.messages) {
@@ -79,8 +79,7 @@ export class OwnTrail {
       if (mark) owned.push(mark);
     }
     const first = this.#outbox.messages[0];
-    const newest = sure ? undefined : owned.findLast(({ seq }) => seq <= this.#outbox.lastSeq);
-    const anchor = first ? { seq: first.seq, print: printOf(this.shipped(first)) } : newest;
+    const anchor = first ? { seq: first.seq, print: printOf(this.shipped(first)) } : undefined;
     if (!anchor) return [];
     const wanted = wantedPrints(starts, anchor);
     const owners = new Map(

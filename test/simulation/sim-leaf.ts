@@ -145,7 +145,7 @@ export class SimLeaf {
     return () => {
       if (!this.uplink?.machine.refilled) return false;
       // After the greeting, which may have found no way, and before anything is deleted.
-      this.#pathBeforeDiscard = this.own.path(true);
+      this.#pathBeforeDiscard = this.own.path();
       return true;
     };
   }
