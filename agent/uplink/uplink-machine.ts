@@ -41,8 +41,8 @@ export type UplinkOutput =
   | { readonly do: "stop-reading" }
   /** Ask again later, with `begin`. Slow: something must be changed first. */
   | { readonly do: "wait"; readonly slow: boolean }
-  /** Keep these refused events apart before the outbox is trimmed. */
-  | { readonly do: "set-aside"; readonly refusals: readonly Refusal[] }
+  /** Keep these refused events apart; then `asideDone`. Nothing more is shipped, and nothing trimmed, before. */
+  | { readonly do: "set-aside"; readonly token: number; readonly refusals: readonly Refusal[] }
   /**
    * All up to there is durable on every member hub, and may be trimmed. 0: nothing is known any more, as the outbox may
    * have been replaced; until the next one nothing may be trimmed.
@@ -137,6 +137,8 @@ export class UplinkMachine {
   #queueBytes = 0;
   #lastOffered = 0;
   #inFlight: InFlight[] = [];
+  /** While any is, no more is shipped: so the hub need not remember more refusals than two blocks have. */
+  readonly #settingAside = new Set<number>();
   #restarts = 0;
 
   constructor(settings: UplinkSettings, seen?: Reign) {
@@ -287,6 +289,11 @@ export class UplinkMachine {
     return this.#readFrom(before);
   }
 
+  /** Refused events are kept apart. */
+  asideDone(token: number): UplinkOutput[] {
+    return this.#settingAside.delete(token) ? this.#pump() : [];
+  }
+
   /** An operator says that the events in between are gone and shipping shall go on. */
   acceptHole(after: number, before: number): UplinkOutput[] {
     if (this.#phase.name !== "stopped" || this.#phase.after !== after || this.#phase.before !== before)
@@ -425,9 +432,11 @@ export class UplinkMachine {
 
   #setAside(refusals: readonly Refusal[]): UplinkOutput[] {
     if (refusals.length === 0) return [];
+    const token = this.#nextToken++;
+    this.#settingAside.add(token);
     const detail = `the log refused ${refusals.length}: ${refusals[0]?.reason}, event ${refusals[0]?.seq}`;
     return [
-      { do: "set-aside", refusals },
+      { do: "set-aside", token, refusals },
       { do: "raise", code: "refused-events", detail },
     ];
   }
@@ -448,6 +457,7 @@ export class UplinkMachine {
 
   #pump(): UplinkOutput[] {
     const out: UplinkOutput[] = [];
+    if (this.#settingAside.size > 0) return out;
     while (this.#inFlight.length < this.#settings.maxInFlight && this.#queue.length > 0) {
       const events = this.#takeBlock();
       const token = this.#nextToken++;
@@ -510,6 +520,7 @@ export class UplinkMachine {
     this.#queue = [];
     this.#queueBytes = 0;
     this.#inFlight = [];
+    this.#settingAside.clear();
     this.#expectedToken = 0;
     const out: UplinkOutput[] = wasReading ? [{ do: "stop-reading" }] : [];
     // Until the next greeting this may be another outbox: what was confirmed may not be of it.

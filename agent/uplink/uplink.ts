@@ -223,6 +223,7 @@ export class Uplink {
         const { incarnation } = this.#machine;
         this.#settingAside = this.#settingAside
           .then(() => this.#refused.fromOutbox(incarnation, output.refusals))
+          .then(() => this.#run(this.#machine.asideDone(output.token)))
           .catch((error: unknown) => {
             this.#init.log.error({ err: error }, "refused events could not be set aside, tries again");
             // What was confirmed with them must not be trimmed; the next greeting names them once more.

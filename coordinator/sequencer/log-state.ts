@@ -1,3 +1,4 @@
+import { MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
 import {
   holeRecord,
   laneRecord,
@@ -77,6 +78,15 @@ export function laneOf(state: LogState, node: string): LaneState {
   return state.lanes.get(node) ?? { incarnation: 0, mark: NOTHING_YET, top: 0, refused: [] };
 }
 
+/** An origin ships no more while it sets refused events aside, so no more than two blocks of them can be open. */
+const MAX_REFUSED = 2 * MAX_BLOCK_EVENTS;
+
+/** Remembers a refusal for its origin, in case the answer gets lost. */
+export function noteRefused(lane: LaneState, refusal: Refusal): void {
+  lane.refused.push(refusal);
+  if (lane.refused.length > MAX_REFUSED) lane.refused = lane.refused.slice(-MAX_REFUSED);
+}
+
 function takenLaneOf(state: LogState, node: string): LaneState {
   const lane = laneOf(state, node);
   state.lanes.set(node, lane);
@@ -118,7 +128,7 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
       const lane = takenLaneOf(state, record.node);
       lane.mark = { seq: record.seq, print: record.print };
       lane.top = Math.max(lane.top, record.seq);
-      lane.refused.push({ seq: record.seq, print: record.print, reason: record.reason });
+      noteRefused(lane, { seq: record.seq, print: record.print, reason: record.reason });
       state.refusedTotals.set(record.reason, (state.refusedTotals.get(record.reason) ?? 0) + 1);
       return;
     }

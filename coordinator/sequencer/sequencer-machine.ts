@@ -14,7 +14,15 @@ import { domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
 import { type BatchBounds, FairQueue, type Portion } from "./fair-queue.ts";
 import { judgeEvent, type LogRules } from "./judge-event.ts";
 import { controlEntry, eventEntry, fenceEntry } from "./log-entry.ts";
-import { countEvents, type Fence, type LaneState, type LogState, laneOf, marksOf } from "./log-state.ts";
+import {
+  countEvents,
+  type Fence,
+  type LaneState,
+  type LogState,
+  laneOf,
+  marksOf,
+  noteRefused,
+} from "./log-state.ts";
 
 export interface SequencerSettings {
   /** Which coordinator this is; written into the reign record. */
@@ -477,7 +485,7 @@ export class SequencerMachine {
       messages.push(
         controlEntry("refused", { node, incarnation, seq, print, id, reason }, this.#nextPosition()),
       );
-      lane.refused.push({ seq, print, reason });
+      noteRefused(lane, { seq, print, reason });
       state.refusedTotals.set(reason, (state.refusedTotals.get(reason) ?? 0) + 1);
       refused.push({ node, refusal: { seq, print, reason } });
     }

@@ -29,6 +29,7 @@ export class Outbox {
   /** Whether that reaches to the outbox's first event. */
   copyIsWhole = true;
   mayTrim = 0;
+  slowToSetAside = false;
   #events: ShippedEvent[] = [];
   #last = 0;
   #askToken = 0;
@@ -149,6 +150,9 @@ export class Outbox {
         this.run(machine.refillEnded(output.token, this.copyIsWhole));
         return;
       }
+      case "set-aside":
+        if (!this.slowToSetAside) this.run(machine.asideDone(output.token));
+        return;
       case "confirmed":
         this.mayTrim = output.seq;
         return;

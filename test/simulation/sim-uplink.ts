@@ -139,6 +139,7 @@ export class SimUplink {
       case "set-aside":
         this.#inOrder(() => {
           for (const refusal of output.refusals) this.#init.setAside(refusal);
+          this.#carryOut(this.machine.asideDone(output.token));
         });
         return;
       case "confirmed":

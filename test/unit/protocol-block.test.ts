@@ -141,7 +141,7 @@ describe("bytes that are no block", () => {
           decodes(Buffer.concat([bytes, more]));
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 100 },
     );
   });
 

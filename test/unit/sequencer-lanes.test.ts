@@ -130,6 +130,21 @@ describe("refusals", () => {
     expect(desk.ids()).toEqual(["id-1", "id-3"]);
   });
 
+  it("are remembered as far as an origin may still have to set them aside, not for ever", () => {
+    const desk = new Desk(undefined, { bounds: { events: 900, bytes: 1e9 } }).lead().known("leaf1");
+    const bad = (seq: number) => shipped(seq, { subject: "cim.events.person.*.Created" });
+    let previous = markOf(bad(1));
+    desk.block("leaf1", [bad(1)]);
+    for (let from = 2; from < 3000; from += 900) {
+      const events = Array.from({ length: 900 }, (_, i) => bad(from + i));
+      desk.block("leaf1", events, { previous });
+      previous = markOf(bad(from + 899));
+    }
+    const refused = desk.machine.state?.lanes.get("leaf1")?.refused ?? [];
+    expect([refused.length, refused.at(-1)?.seq]).toEqual([1800, 3601]);
+    expect(readLog(desk.log.messages).lanes.get("leaf1")?.refused).toEqual(refused);
+  });
+
   it("are carried through marks until their origin has trimmed them, over a new incarnation too", () => {
     const desk = new Desk().lead().known("leaf1", e1, big);
     desk.incarnate("leaf1", 1, markOf(e1));

@@ -117,6 +117,18 @@ describe("what may be trimmed", () => {
     expect(outbox.mayTrim).toBe(2);
   });
 
+  it("grows no further, as nothing is shipped, while refused events are being set aside", () => {
+    const outbox = new Outbox(1);
+    outbox.slowToSetAside = true;
+    outbox.greet({ mark: outbox.mark(0), top: 0 });
+    outbox.reply(0, { ...taken(1), refused: [{ ...outbox.mark(1), reason: "too-large" }] });
+    outbox.append();
+    expect(outbox.shipped()).toEqual([[1]]);
+    const last = outbox.outputs.findLast((output) => output.do === "set-aside");
+    outbox.run(outbox.machine.asideDone(last?.do === "set-aside" ? last.token : 0));
+    expect(outbox.shipped()).toEqual([[1], [2]]);
+  });
+
   it("comes after the refused events are set aside, those of a greeting too", () => {
     const outbox = new Outbox(3);
     const refused = [{ ...outbox.mark(2), reason: "too-large" }];
