@@ -100,7 +100,9 @@ export class Fleet {
 
   /** Two agents seem to run under one name. */
   isDuplicate(name: string, nowMs: number): boolean {
-    const { secondRunAtMs, heartbeat } = this.#known(name);
+    const { role, secondRunAtMs, heartbeat } = this.#known(name);
+    // A hub's coordinators take turns: one that was paused speaks until it sees that another leads.
+    if (role === "hub") return false;
     const windowMs = (heartbeat?.intervalMs ?? 0) * DUPLICATE_WINDOW_INTERVALS;
     return secondRunAtMs !== undefined && nowMs - secondRunAtMs < windowMs;
   }
