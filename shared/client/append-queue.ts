@@ -13,7 +13,7 @@ export interface Written {
 }
 
 export interface AppendQueueInit {
-  /** Writes a group in order; must not throw. */
+  /** Writes a group in order. What it throws is a fault of all of the group. */
   readonly write: (group: readonly Unit[]) => Promise<Written>;
   /** How many encoded bytes may wait; one unit may exceed it. */
   readonly maxBytes: number;
@@ -84,7 +84,7 @@ export class AppendQueue {
       // Whoever was just answered, and whoever else is ready now, belongs into the next group.
       await nextTurn();
       const group = this.#queue.splice(0, groupLength(this.#queue));
-      const { settled, failRest } = await this.#init.write(group.map(({ unit }) => unit));
+      const { settled, failRest } = await this.#write(group.map(({ unit }) => unit));
       for (const [at, { settle, bytes }] of group.entries()) {
         this.#bytes -= bytes;
         settle(settled[at] ?? new Error("the write said nothing of it"));
@@ -93,6 +93,15 @@ export class AppendQueue {
       this.#admit();
     }
     this.#running = undefined;
+  }
+
+  async #write(group: readonly Unit[]): Promise<Written> {
+    try {
+      return await this.#init.write(group);
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      return { settled: group.map(() => failure) };
+    }
   }
 
   #failWaiting(errorOf: (unit: Unit | undefined) => Error): void {
