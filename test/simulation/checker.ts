@@ -17,15 +17,18 @@ export interface FinalState {
   /** Events that a fault of a disk took the last instance of. */
   readonly destroyed: ReadonlySet<number>;
   readonly deletedByHand: ReadonlySet<number>;
+  /** Whole, with what retention took from its beginning. */
   readonly log: readonly StoredMessage[];
+  /** How many of it retention took: a copy need not have those. */
+  readonly firstKept: number;
   readonly leaves: readonly {
     readonly name: string;
     readonly outbox: readonly StoredMessage[];
     readonly copy: readonly StoredMessage[];
     readonly setAside: ReadonlyMap<number, string>;
   }[];
-  /** A log was restored in this run: what a copy alone has of another origin may end up set aside. */
-  readonly logRestored: boolean;
+  /** The log was restored more than once, or beside other losses: what a copy alone has may end up set aside. */
+  readonly asideIsEnough: boolean;
 }
 
 function header(message: StoredMessage, name: string): string | undefined {
@@ -41,7 +44,7 @@ export function faultsOf(state: FinalState): string[] {
     ...logFaults(state.log),
     ...eventFaults(state),
     ...orderFaults(state),
-    ...state.leaves.flatMap(({ name, copy }) => copyFaults(name, copy, state.log)),
+    ...state.leaves.flatMap(({ name, copy }) => copyFaults(name, copy, state)),
   ];
 }
 
@@ -68,7 +71,7 @@ function logFaults(log: readonly StoredMessage[]): string[] {
 }
 
 function eventFaults(state: FinalState): string[] {
-  const { appends, destroyed, deletedByHand, log, leaves, logRestored } = state;
+  const { appends, destroyed, deletedByHand, log, leaves, asideIsEnough } = state;
   const faults: string[] = [];
   const inLog = countUids(log);
   const refusedIds = new Map<string, number>();
@@ -93,7 +96,7 @@ function eventFaults(state: FinalState): string[] {
     }
     if (times === 1) continue;
     if (atOrigin) faults.push(`${what} is in its outbox and not in the log`);
-    else if (!destroyed.has(uid) && !(aside && logRestored)) faults.push(`${what} is lost`);
+    else if (!destroyed.has(uid) && !(aside && asideIsEnough)) faults.push(`${what} is lost`);
   }
   return faults;
 }
@@ -120,8 +123,13 @@ function orderFaults({ appends, log, deletedByHand }: FinalState): string[] {
   return faults;
 }
 
-function copyFaults(name: string, copy: readonly StoredMessage[], log: readonly StoredMessage[]): string[] {
+function copyFaults(
+  name: string,
+  copy: readonly StoredMessage[],
+  { log: whole, firstKept }: FinalState,
+): string[] {
   const faults: string[] = [];
+  const log = whole.slice(Math.min(firstKept, Math.max(0, whole.length - copy.length)));
   for (let i = 0; i < Math.max(copy.length, log.length); i++) {
     const mine = copy[i];
     const theirs = log[i];

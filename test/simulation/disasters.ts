@@ -18,8 +18,20 @@ export const DISASTERS = [
   "delete-copy",
   "restore-copy",
   "delete-event",
+  "purge-log",
 ] as const;
 export type Disaster = (typeof DISASTERS)[number];
+
+/**
+ * What a purged log is not asked to stand: it knows no more which of an outbox's events it had when the one at the mark is
+ * not there to say that it is the same, and a log that is put back has what was purged since.
+ */
+export const BESIDE_A_PURGE: ReadonlySet<Disaster> = new Set([
+  "restore-log",
+  "restore-outbox",
+  "recreate-outbox",
+  "delete-event",
+]);
 
 interface Backups {
   readonly log: StreamSnapshot[];
@@ -88,6 +100,9 @@ export class Disasters {
         return;
       case "restore-log":
         this.#restoreLog();
+        return;
+      case "purge-log":
+        this.#world.purgeLog();
         return;
       default:
         this.#ofDisk(disaster, leaf);

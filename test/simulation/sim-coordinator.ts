@@ -13,7 +13,7 @@ import { guardedWrite } from "./guarded-write.ts";
 import { printOfLogged } from "./own-trail.ts";
 
 export const MARKS = controlRecordSubject("marks");
-const FENCES = fenceSubject("");
+export const FENCES = fenceSubject("");
 
 /** Reads a log as a coordinator does: from its newest marks record on, or all of it. */
 export function readLog(messages: readonly StoredMessage[], whole = false): LogState {

@@ -145,7 +145,9 @@ export class SimDownlink {
         return;
       }
       case "empty":
-        this.#discardWhen(this.#init.regreet(), output.token, 0);
+        // All of it is older than the log.
+        for (const message of [...copy.messages]) copy.delete(message.seq);
+        this.#carryOut(this.machine.discarded(output.token, true));
         return;
       case "wait":
         this.#retry();

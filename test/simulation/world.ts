@@ -4,7 +4,7 @@ import type { Append } from "./checker.ts";
 import { delayMs, type Environment, type Payload, type Weather } from "./environment.ts";
 import { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
-import { SimCoordinator } from "./sim-coordinator.ts";
+import { FENCES, MARKS, SimCoordinator } from "./sim-coordinator.ts";
 import { SimLeaf } from "./sim-leaf.ts";
 import { SimStream } from "./sim-stream.ts";
 import { bodyOf, uidOf } from "./uid.ts";
@@ -35,7 +35,8 @@ export class World {
   readonly destroyed = new Set<number>();
   readonly deletedByHand = new Set<number>();
   readonly lines: string[] = [];
-  logRestored = false;
+  readonly purged: StoredMessage[] = [];
+  logRestores = 0;
   #logRestoredAtMs = -1;
   #nextUid = 1;
 
@@ -90,8 +91,24 @@ export class World {
     leaf.append(uid, `cim.events.${random.pick(["a", "b"])}.x.Happened`, headers, body);
   }
 
+  /** The log's retention: behind its marks, and never the present fence. What goes is remembered here. */
+  purgeLog(): void {
+    const { log, random } = this.env;
+    const marks = log.newestOf((subject) => subject === MARKS);
+    const fence = log.newestOf((subject) => subject.startsWith(FENCES));
+    if (!marks || !fence) return;
+    this.purged.push(
+      ...log.purgeBefore(Math.min(random.between(log.firstSeq, log.lastSeq), marks.seq, fence.seq)),
+    );
+  }
+
+  /** The log with what retention took from it. */
+  get wholeLog(): StoredMessage[] {
+    return [...this.purged, ...this.env.log.messages];
+  }
+
   noteLogRestored(): void {
-    this.logRestored = true;
+    this.logRestores += 1;
     this.#logRestoredAtMs = this.env.scheduler.nowMs;
     this.countDestroyed();
   }
@@ -107,7 +124,10 @@ export class World {
 
   #alive(): Set<number> {
     const alive = new Set<number>();
-    const streams = [this.env.log, ...this.leaves.flatMap(({ outbox, copy }) => [outbox, copy])];
+    const streams = [
+      { messages: this.wholeLog },
+      ...this.leaves.flatMap(({ outbox, copy }) => [outbox, copy]),
+    ];
     for (const { messages } of streams)
       for (const message of messages) {
         const uid = uidOf(message);
@@ -118,9 +138,9 @@ export class World {
   }
 
   #checkRemoved(leaf: SimLeaf, why: string, removed: readonly StoredMessage[]): void {
-    // What is trimmed must be in the own copy, as the log may be restored from before it; or set aside.
-    const alive =
-      why === "trim" ? new Set(leaf.copy.messages.map((message) => uidOf(message))) : this.#alive();
+    // What is trimmed must be in the own copy, as the log may be restored from before it; or set aside, or too old.
+    const kept = [...leaf.copy.messages, ...this.purged];
+    const alive = why === "trim" ? new Set(kept.map((message) => uidOf(message))) : this.#alive();
     for (const message of removed) {
       const uid = uidOf(message);
       if (uid === undefined || alive.has(uid) || leaf.setAside.has(uid) || this.deletedByHand.has(uid))

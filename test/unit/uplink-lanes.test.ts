@@ -163,6 +163,22 @@ describe("a log that was restored from before what the outbox still holds", () =
     ]);
   });
 
+  it("says so in a block of its own when events from before the hole wait to be shipped with it", () => {
+    const outbox = trimmed();
+    outbox.inCopy = outbox.inCopy.filter(({ seq }) => seq <= 4);
+    outbox.copyIsWhole = false;
+    outbox.greet({ mark: outbox.mark(3) });
+    outbox.run(outbox.machine.acceptHole(4, 6));
+    outbox.slowToSetAside = true;
+    const refused = [{ ...outbox.mark(3), reason: "too-large" }];
+    outbox.answer({ kind: "lane", mark: outbox.mark(3), refused });
+    outbox.blocks.length = 0;
+    const last = outbox.outputs.findLast((output) => output.do === "set-aside");
+    outbox.run(outbox.machine.asideDone(last?.do === "set-aside" ? last.token : 0));
+    expect(outbox.shipped()).toEqual([[4], [6, 7, 8, 9]]);
+    expect(outbox.blocks.map(({ acceptedHole }) => acceptedHole)).toEqual([false, true]);
+  });
+
   it("goes on where nothing is missing, though all that was shipped is deleted and no copy is kept", () => {
     const outbox = new Outbox(9);
     outbox.trimBefore(8);
