@@ -85,7 +85,7 @@ export class Coordinator implements Daemon {
     this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
     await this.#frame.server.reconfigure(this.#config);
-    if (this.#own) this.#own.outbox.limits = config.outbox;
+    this.#own?.reconfigure(this.#config);
     if (this.#retention) this.#retention.retentionMs = LogRetention.ofDays(config.log.retentionDays);
     this.#frame.log.info({ leaves: config.leaves.length }, "reloaded: leaves, log level, outbox, log");
   }
