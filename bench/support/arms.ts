@@ -136,7 +136,7 @@ function cimChanges(init: ArmInit): NodeChanges {
       const node = document as { node: string; role: string };
       const changed = {
         ...document,
-        logLevel: "warn",
+        logLevel: "warn" as const,
         ...(node.role === "leaf" && init.copies && { sync: { enabled: init.copies.includes(node.node) } }),
       };
       return init.configure?.(changed) ?? changed;

@@ -131,7 +131,7 @@ export class Load implements AsyncDisposable {
       ledger,
       domains = ["person"],
       padding = 0,
-      headersOf = () => ({}),
+      headersOf = (): Record<string, string> => ({}),
       retryRefused = true,
     } = this.#options;
     const node = this.#node.name;
