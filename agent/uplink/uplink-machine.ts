@@ -1,5 +1,6 @@
 import { type Block, MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
 import { type ShippedEvent, weightOf } from "../../shared/protocol/event.ts";
+import { withholdContent } from "../../shared/protocol/headers.ts";
 import type { IngestReply, IngestRequest, LaneReply, Refusal } from "../../shared/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, NOTHING_YET, printOf, sameMark } from "../../shared/protocol/origin.ts";
@@ -99,6 +100,8 @@ type Phase =
   | { readonly name: "stopped"; readonly after: number; readonly before: number };
 
 const SAMPLE = 64;
+/** What a block says beside an event, and the headers that the log adds to it. */
+const BLOCK_ROOM_BYTES = 2048;
 
 interface InFlight {
   readonly token: number;
@@ -133,6 +136,8 @@ export class UplinkMachine {
   #holeBefore: number | undefined;
   /** The last own event that had to come from the copy. */
   #refillEnd = 0;
+  /** The hub's server closes the link at a larger message. */
+  #maxMessageBytes = Number.POSITIVE_INFINITY;
   #queue: ShippedEvent[] = [];
   #queueBytes = 0;
   #lastOffered = 0;
@@ -272,8 +277,9 @@ export class UplinkMachine {
         out.push({ do: "raise", code: "outbox-gap", detail });
       }
       this.#lastOffered = event.seq;
-      this.#queue.push(event);
-      this.#queueBytes += weightOf(event);
+      const shippable = this.#fits(event) ? event : withholdContent(event);
+      this.#queue.push(shippable);
+      this.#queueBytes += weightOf(shippable);
     }
     return [...out, ...this.#pump()];
   }
@@ -381,6 +387,7 @@ export class UplinkMachine {
   #continue(lane: LaneReply): UplinkOutput[] {
     if (this.#incarnation !== lane.incarnation) this.#everAccepted = 0;
     this.#incarnation = lane.incarnation;
+    this.#maxMessageBytes = lane.maxMessageBytes ?? Number.POSITIVE_INFINITY;
     this.#sent = lane.mark;
     this.#accepted = lane.mark.seq;
     this.#lastOffered = lane.mark.seq;
@@ -476,8 +483,16 @@ export class UplinkMachine {
     return out;
   }
 
+  #fits({ subject, id, headerText, body }: ShippedEvent): boolean {
+    // No text takes more than three bytes a character: the exact size matters only near the bound.
+    const mostBytes = (subject.length + id.length + headerText.length) * 3 + body.byteLength;
+    if (mostBytes + BLOCK_ROOM_BYTES <= this.#maxMessageBytes) return true;
+    const textBytes = Buffer.byteLength(subject) + Buffer.byteLength(id) + Buffer.byteLength(headerText);
+    return textBytes + body.byteLength + BLOCK_ROOM_BYTES <= this.#maxMessageBytes;
+  }
+
   #takeBlock(): ShippedEvent[] {
-    const maxBytes = this.#settings.blockBytes();
+    const maxBytes = Math.min(this.#settings.blockBytes(), this.#maxMessageBytes - BLOCK_ROOM_BYTES);
     let bytes = 0;
     let count = 0;
     for (const event of this.#queue) {

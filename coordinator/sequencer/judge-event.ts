@@ -1,5 +1,5 @@
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
-import { carriedHeaders } from "../../shared/protocol/headers.ts";
+import { carriedHeaders, isWithheld } from "../../shared/protocol/headers.ts";
 import { MAX_ID_LENGTH } from "../../shared/protocol/identity.ts";
 import { isToken, parseEventSubject } from "../../shared/protocol/subjects.ts";
 
@@ -22,6 +22,7 @@ export type RefusalReason = "too-large" | "bad-subject" | "bad-headers";
  * because an event that the hub's server then refuses comes back for ever and holds up everybody else's with it.
  */
 export function judgeEvent(event: ShippedEvent, rules: LogRules): RefusalReason | undefined {
+  if (isWithheld(event)) return "too-large";
   if (isTooLarge(event, rules.maxMessageBytes - LOG_HEADERS_BYTES)) return "too-large";
   if (!isEventSubject(event.subject)) return "bad-subject";
   if (event.id === "" || event.id.length > MAX_ID_LENGTH || /[\r\n]/.test(event.id)) return "bad-headers";

@@ -405,6 +405,7 @@ export class SequencerMachine {
       top,
       confirmed,
       refused: [...lane.refused],
+      maxMessageBytes: this.#settings.rules.maxMessageBytes,
     };
   }
 
@@ -420,7 +421,9 @@ export class SequencerMachine {
       const { incarnation, mark, top, refused } = lane;
       const confirmed = this.#confirmed(lane);
       const version = PROTOCOL_VERSION;
-      return { kind: "lane", version, reign, incarnation, mark, top, confirmed, refused: [...refused] };
+      const { maxMessageBytes } = this.#settings.rules;
+      const lists = { refused: [...refused], maxMessageBytes };
+      return { kind: "lane", version, reign, incarnation, mark, top, confirmed, ...lists };
     }
     const { events } = portion.waiting;
     const first = events[0]?.seq ?? 0;

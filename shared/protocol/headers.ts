@@ -1,4 +1,5 @@
-import { RESERVED_HEADERS } from "./names.ts";
+import type { ShippedEvent } from "./event.ts";
+import { HEADER, RESERVED_HEADERS } from "./names.ts";
 
 // Headers travel as text lines `Name: value\r\n`, as NATS carries them, without the leading status line. Parsing them
 // into maps and back costs more than all else that is done to an event, so they are only searched and cut.
@@ -58,4 +59,17 @@ export function carriedLogHeaders(headerText: string): string {
     .filter((line) => line !== "" && !/^nats-/i.test(line))
     .map((line) => `${line}\r\n`)
     .join("");
+}
+
+/**
+ * An event on its way up of which only seq, time, subject and id travel: all that its lane's mark needs, and that its
+ * refusal names. Its headers and body stay in the outbox and are set aside there.
+ */
+export function withholdContent(event: ShippedEvent): ShippedEvent {
+  const bytes = Buffer.byteLength(event.headerText) + event.body.byteLength;
+  return { ...event, headerText: headerLine(HEADER.withheld, bytes), body: new Uint8Array() };
+}
+
+export function isWithheld(event: ShippedEvent): boolean {
+  return headerValue(event.headerText, HEADER.withheld) !== undefined;
 }

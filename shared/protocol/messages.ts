@@ -55,6 +55,8 @@ export const laneReply = z.object({
   top: z.number().int().min(0),
   confirmed: z.number().int().min(0),
   refused: z.array(refusal),
+  /** Largest message that the hub's server takes: a larger one would cost the link. Absent: not said. */
+  maxMessageBytes: z.number().int().min(1).optional(),
 });
 export type LaneReply = z.infer<typeof laneReply>;
 

@@ -31,10 +31,18 @@ export const HEADER = {
   id: "Cim-Id",
   /** `<appended, µs> <ingested, µs>`, both since the epoch: the origin's and the sequencer's clock. */
   time: "Cim-Time",
+  /** `<bytes>`: on the way up alone, in the place of an event's headers and body that the hub could not take. */
+  withheld: "Cim-Withheld",
 } as const;
 
 /** Headers that only the log's writer may set; a publisher's own are dropped. */
-export const RESERVED_HEADERS: readonly string[] = [HEADER.log, HEADER.origin, HEADER.id, HEADER.time];
+export const RESERVED_HEADERS: readonly string[] = [
+  HEADER.log,
+  HEADER.origin,
+  HEADER.id,
+  HEADER.time,
+  HEADER.withheld,
+];
 
 const NODE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
