@@ -1,0 +1,131 @@
+/** The parts of `docs/` that follow from declared data: `scripts/docs.ts` writes them, a unit test compares. */
+import * as z from "zod";
+import { isNotActedOnYet } from "../shared/config/config-notes.ts";
+import { configDocument } from "../shared/config/config-schema.ts";
+import { defaultOf, lookUp } from "../shared/config/described-key.ts";
+import { VARIABLES } from "../shared/config/environment-variables.ts";
+import { CONDITIONS, type ConditionDeclaration } from "../shared/observe/condition-table.ts";
+import { METRICS, type MetricDeclaration } from "../shared/observe/metric-table.ts";
+
+/** Every part by its name; in a document it stands between `<!-- begin <name> -->` and `<!-- end <name> -->`. */
+export const GENERATED = {
+  "configuration-keys": configurationKeys,
+  "environment-variables": environmentVariables,
+  conditions: conditionTable,
+  metrics: metricTable,
+} as const;
+
+const LATER = " *Read and checked; this build does not act on it yet.*";
+
+/** The documents that hold generated parts, relative to the checkout. */
+export const GENERATED_DOCS = ["docs/configuration.md", "docs/operations.md"] as const;
+
+/** The document with its generated parts written anew. @throws Error when a part's end is missing, or its name unknown */
+export function refreshed(document: string): string {
+  return document.replace(
+    /<!-- begin (\S+) -->\n([\s\S]*?)(?:<!-- end (\S+) -->|$)/g,
+    (_, name: string, _old: string, end: string | undefined) => {
+      if (end !== name) throw new Error(`<!-- begin ${name} --> has no end`);
+      if (!Object.hasOwn(GENERATED, name)) throw new Error(`there is no generated part ${name}`);
+      return `<!-- begin ${name} -->\n${GENERATED[name as keyof typeof GENERATED]()}<!-- end ${name} -->`;
+    },
+  );
+}
+
+function configurationKeys(): string {
+  const lines: string[] = [];
+  const describe = (schema: z.core.$ZodType, path: string, keys: readonly string[]) => {
+    const { description = "" } = z.globalRegistry.get(schema) ?? {};
+    const inner = objectIn(schema);
+    const isList = listIn(schema) !== undefined;
+    if (inner && !isList) {
+      lines.push("", `### \`${path}\``, "", description + (isNotActedOnYet(path) ? LATER : ""), "");
+    } else {
+      const { write = "" } = lookUp(configDocument, keys);
+      // Of a section it is said once, at its head.
+      const later = keys.length === 1 && isNotActedOnYet(path) ? LATER : "";
+      lines.push(`- **\`${path}\`** (${defaultText(keys)}). ${description}${later} Write ${write}.`);
+    }
+    if (!inner) return;
+    for (const [name, child] of Object.entries(inner.shape)) {
+      const below = isList ? `${path}[].${name}` : `${path}.${name}`;
+      describe(child as z.core.$ZodType, below, [...keys, ...(isList ? ["0"] : []), name]);
+    }
+  };
+  // Plain keys first: after a heading of a section they would read as its own.
+  const shape = Object.entries((configDocument as z.ZodObject).shape) as [string, z.core.$ZodType][];
+  const isSection = (schema: z.core.$ZodType) =>
+    objectIn(schema) !== undefined && listIn(schema) === undefined;
+  for (const [name, schema] of shape.filter(([, one]) => !isSection(one))) describe(schema, name, [name]);
+  for (const [name, schema] of shape.filter(([, one]) => isSection(one))) describe(schema, name, [name]);
+  return `${lines.join("\n").trim()}\n`;
+}
+
+function defaultText(keys: readonly string[]): string {
+  const { schema } = lookUp(configDocument, keys);
+  if (schema instanceof z.ZodOptional) return "may be left out";
+  const value = defaultOf(configDocument, keys);
+  return value === undefined ? "required" : `default \`${JSON.stringify(value)}\``;
+}
+
+function environmentVariables(): string {
+  const rows = VARIABLES.map(({ name, path, write }) => [`\`${name}\``, `\`${path.join(".")}\``, write]);
+  return table(["Variable", "Key", "Write"], rows);
+}
+
+function conditionTable(): string {
+  const rows = Object.entries<ConditionDeclaration>(CONDITIONS).map(([code, condition]) => [
+    `\`${code}\``,
+    condition.severity + (condition.affectsReadiness ? ", not ready" : ""),
+    condition.timeToVisibleMs === 0 ? "at once" : `${condition.timeToVisibleMs / 1000} s`,
+    filled(condition.text),
+    filled(condition.whatToDo),
+  ]);
+  return table(["Code", "Severity", "Shown after", "What it says", "What to do"], rows);
+}
+
+function metricTable(): string {
+  const rows = Object.entries<MetricDeclaration>(METRICS).map(([name, metric]) => [
+    `\`${name}\``,
+    metric.kind,
+    metric.labels.map((label) => `\`${label}\``).join(", "),
+    metric.by.join(", "),
+    metric.help,
+  ]);
+  return table(["Metric", "Kind", "Labels", "Shown by", "What it is"], rows);
+}
+
+/** A text's blanks as they read without a detail. */
+function filled(text: string): string {
+  return text.replace(/\{\w+\|([^}]*)\}/g, "$1");
+}
+
+function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return `${[line(heading), line(heading.map(() => "---")), ...rows.map(line)].join("\n")}\n`;
+}
+
+function listIn(schema: z.core.$ZodType): z.core.$ZodType | undefined {
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodArray ? inner.element : undefined;
+}
+
+/** The object schema behind a key, or behind the elements of its list. */
+function objectIn(schema: z.core.$ZodType): z.ZodObject | undefined {
+  const inner = unwrap(listIn(schema) ?? schema);
+  return inner instanceof z.ZodObject ? inner : undefined;
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  let inner = schema;
+  while (
+    inner instanceof z.ZodDefault ||
+    inner instanceof z.ZodPrefault ||
+    inner instanceof z.ZodNullable ||
+    inner instanceof z.ZodOptional
+  ) {
+    inner = inner.unwrap();
+  }
+  return inner;
+}
