@@ -1,5 +1,6 @@
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { headerLine } from "../protocol/headers.ts";
+import { ConnectionLost, onceLost } from "./connection-lost.ts";
 import { EncodedHeaders } from "./raw-message.ts";
 
 /** A message to be written. `headerText`: lines `Name: value\r\n`, no `Nats-*` among them. */
@@ -140,17 +141,27 @@ async function writeBatch(
   return readAnswer(await committed);
 }
 
-async function request(
+/** Ends with the connection too: whoever waits reads the stream again as soon as it is back, not ten seconds later. */
+function request(
   nc: NatsConnection,
   message: OutgoingMessage,
   lines: string,
   timeout: number,
 ): Promise<Msg | Error> {
-  try {
-    return await nc.request(message.subject, message.body, { timeout, headers: new EncodedHeaders(lines) });
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
+  return new Promise((resolve) => {
+    const forget = onceLost(nc, () => resolve(new ConnectionLost("the connection was lost")));
+    const end = (answer: unknown) => {
+      forget();
+      resolve(answer instanceof Error ? answer : new Error(String(answer)));
+    };
+    nc.request(message.subject, message.body, { timeout, headers: new EncodedHeaders(lines) }).then(
+      (answer) => {
+        forget();
+        resolve(answer);
+      },
+      end,
+    );
+  });
 }
 
 function readAnswer(answer: Msg | Error): WriteResult {
