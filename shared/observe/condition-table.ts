@@ -176,7 +176,7 @@ export const CONDITIONS = declare({
   "outbox-gap": {
     severity: "error",
     title: "Events missing from the outbox",
-    text: "Events {from|} to {to|} were deleted from the outbox before the log had them.",
+    text: "Events were deleted from the outbox before the log had them.",
     whatToDo: "Find out who deleted them; they are on no other node. Shipping went on behind the gap.",
     timeToVisibleMs: 0,
     affectsReadiness: false,
@@ -192,8 +192,9 @@ export const CONDITIONS = declare({
   "log-hole": {
     severity: "error",
     title: "Events lost from the log",
-    text: "The log lacks events of {origin|an origin} ({from|} to {to|}) that its outbox no longer holds, and no copy has them.",
-    whatToDo: "Bring back a node or a backup that has them, or accept the hole by name as the operator.",
+    text: "The log lacks events of this node that its outbox no longer holds, and its copy can't supply them.",
+    whatToDo:
+      "Bring back a node or a backup that has them, or accept the hole by name: cim events accept-hole.",
     timeToVisibleMs: 0,
     affectsReadiness: false,
   },
