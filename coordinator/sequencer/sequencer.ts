@@ -12,6 +12,7 @@ import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.
 import { STREAM } from "../../shared/protocol/names.ts";
 import { formatReign, type Reign, sameReign } from "../../shared/protocol/reign.ts";
 import { SUBJECT } from "../../shared/protocol/subjects.ts";
+import { BatchPace } from "./batch-pace.ts";
 import { type LogState, LogUnreadable } from "./log-state.ts";
 import { readLog, readPrints } from "./read-log.ts";
 import { type Logged, SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
@@ -36,10 +37,6 @@ export interface SequencerInit {
   readonly onUnreadable: (reason: string) => void;
 }
 
-/** Room beside control records in JetStream's 1,000 messages a batch. */
-const BATCH_EVENTS = 900;
-/** Keeps one batch below a slow disk's second. */
-const BATCH_BYTES = 4 * 1024 * 1024;
 /** A start reads at most so many messages, below 0.2 s here. */
 const MARKS_EVERY = 10_000;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
@@ -50,6 +47,8 @@ const QUIET_MS = 2000;
 export class Sequencer {
   readonly #init: SequencerInit;
   readonly #machine: SequencerMachine;
+  readonly #pace = new BatchPace();
+  #writeMs = 0;
   readonly #waiting = new Map<number, Msg>();
   #nextToken = 1;
   #subscription: Subscription | undefined;
@@ -64,7 +63,7 @@ export class Sequencer {
     this.#machine = new SequencerMachine({
       by: init.instance,
       rules: { maxMessageBytes: init.maxMessageBytes },
-      bounds: { events: BATCH_EVENTS, bytes: BATCH_BYTES },
+      bounds: this.#pace,
       marksEvery: MARKS_EVERY,
       maxWaitingBytes: MAX_WAITING_BYTES,
       randomId: () => randomBytes(4).toString("hex"),
@@ -155,12 +154,15 @@ export class Sequencer {
       case "reply":
         this.#reply(output.token, output.reply);
         return;
-      case "write":
+      case "write": {
+        const started = performance.now();
         void writeGuarded(this.#init.nc, output.messages, output.expect).then((result) => {
+          this.#writeMs = performance.now() - started;
           this.#judgeWrite(result);
           this.#run(this.#machine.written(output.token, result));
         });
         return;
+      }
       case "fence":
         void this.#fence(output.token, output.subject);
         return;
@@ -177,6 +179,11 @@ export class Sequencer {
         return;
       }
       case "logged":
+        this.#pace.stored(
+          new Set(output.events.map(({ node }) => node)),
+          output.events.length,
+          this.#writeMs,
+        );
         this.#init.onLogged(output);
         this.#armQuietTimer();
         return;
