@@ -70,8 +70,19 @@ describe("examples", () => {
     for (const [, line = ""] of lines) {
       const words = line.replace(/\s+#.*$/, "").split(/\s+/);
       let command = program;
-      for (const word of words) command = command.commands.find((one) => one.name() === word) ?? command;
+      let rest = words;
+      for (;;) {
+        const next = command.commands.find((one) => one.name() === rest[0]);
+        if (!next) break;
+        command = next;
+        rest = rest.slice(1);
+      }
       expect(command, line).not.toBe(program);
+      if (command.commands.length > 0)
+        expect(
+          rest.filter((word) => !word.startsWith("--")),
+          line,
+        ).toEqual([]);
       const options = [...command.options.map(({ long }) => long), "--help"];
       for (const word of words) if (word.startsWith("--")) expect(options, line).toContain(word);
       count += 1;
