@@ -12,8 +12,8 @@ import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts
 import { EVERYTHING } from "../downlink/copy-domains.ts";
 import { readCopyState } from "../downlink/copy-state.ts";
 import { evenly } from "./evenly.ts";
+import type { OutboxRange } from "./lane-search.ts";
 import { isOnPath, ownPath, type PathSegment, wantedPrints } from "./own-path.ts";
-import type { OutboxRange } from "./uplink-machine.ts";
 
 /** An event as its outbox stores it, ready to be shipped. */
 export function shippedFromOutbox(node: string, message: StoredMessage): ShippedEvent {

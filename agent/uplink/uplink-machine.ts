@@ -1,65 +1,12 @@
-import { type Block, MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
-import { type ShippedEvent, weightOf } from "../../shared/protocol/event.ts";
-import { withholdContent } from "../../shared/protocol/headers.ts";
+import type { Block } from "../../shared/protocol/block.ts";
+import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import type { IngestReply, IngestRequest, LaneReply, Refusal } from "../../shared/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, NOTHING_YET, printOf, sameMark } from "../../shared/protocol/origin.ts";
 import { type Reign, sameReign } from "../../shared/protocol/reign.ts";
-import { evenly } from "./evenly.ts";
-
-/** First and last sequence of an outbox; `first` is `last + 1` when it holds nothing. */
-export interface OutboxRange {
-  readonly first: number;
-  readonly last: number;
-}
-
-export type UplinkOutput =
-  /** Send to the sequencer; `answered` with what came, or with undefined when nothing did. */
-  | { readonly do: "ask"; readonly token: number; readonly request: IngestRequest }
-  | { readonly do: "ship"; readonly token: number; readonly block: Block }
-  /** Look at the outbox's range; answered by `surveyed`. */
-  | { readonly do: "survey"; readonly token: number }
-  /**
-   * The own event at a sequence; answered by `found`. Where the outbox was trimmed, from the copy, and only of the history
-   * that this outbox continues (own-path.ts).
-   */
-  | { readonly do: "find"; readonly token: number; readonly seq: number; readonly in: "outbox" | "copy" }
-  /**
-   * Own events after one sequence and up to another, evenly spread, the last one included; `sampled`. From the outbox and,
-   * where it was trimmed, the copy, as with `find`.
-   */
-  | {
-      readonly do: "sample";
-      readonly token: number;
-      readonly after: number;
-      readonly upTo: number;
-      readonly count: number;
-    }
-  /** Own events between two sequences, from the copy as with `find`, in order: `offer`, then `refillEnded`. */
-  | { readonly do: "refill"; readonly token: number; readonly after: number; readonly before: number }
-  /** Read the outbox from there and `offer` what comes, while `hungry`. */
-  | { readonly do: "read"; readonly from: number }
-  | { readonly do: "stop-reading" }
-  /** Ask again later, with `begin`. Slow: something must be changed first. */
-  | { readonly do: "wait"; readonly slow: boolean }
-  /** Keep these refused events apart; then `asideDone`. Nothing more is shipped, and nothing trimmed, before. */
-  | { readonly do: "set-aside"; readonly token: number; readonly refusals: readonly Refusal[] }
-  /**
-   * All up to there is durable on every member hub, and may be trimmed. 0: nothing is known any more, as the outbox may
-   * have been replaced; until the next one nothing may be trimmed.
-   */
-  | { readonly do: "confirmed"; readonly seq: number }
-  | { readonly do: "raise"; readonly code: UplinkCondition; readonly detail: string }
-  | { readonly do: "clear"; readonly code: UplinkCondition };
-
-export type UplinkCondition =
-  | "hub-unreachable"
-  | "outbox-rolled-back"
-  | "outbox-gap"
-  | "log-went-back"
-  | "log-hole"
-  | "refused-events"
-  | "incompatible-hub";
+import { BlockQueue } from "./block-queue.ts";
+import { LaneSearch, type LaneStep, type OutboxRange, SAMPLE } from "./lane-search.ts";
+import type { UplinkOutput } from "./uplink-output.ts";
 
 export interface UplinkSettings {
   /** Blocks on their way at once: two keep the pipe full, more make smaller blocks and more work. */
@@ -70,38 +17,14 @@ export interface UplinkSettings {
   readonly maxQueueBytes: number;
 }
 
-type Searching = Extract<Phase, { name: "searching" }>;
-
 type Phase =
   | { readonly name: "idle" }
   | { readonly name: "surveying" | "greeting" }
-  /** Is the lane's mark our own event? */
-  | { readonly name: "finding"; readonly lane: LaneReply }
-  /**
-   * Which is the last of our events that the log has, of any incarnation? It has `low`; `next` is the first one known that
-   * it has not.
-   */
-  | {
-      readonly name: "searching";
-      readonly lane: LaneReply;
-      readonly low: LaneMark;
-      readonly next: number | undefined;
-      readonly own: readonly LaneMark[];
-      readonly markDeleted: boolean;
-      /** The copy could tell of events that were trimmed from the outbox. */
-      readonly copyTold: boolean;
-    }
+  | { readonly name: "searching"; readonly search: LaneSearch }
   | { readonly name: "incarnating"; readonly incarnation: number; readonly common: LaneMark }
-  | {
-      readonly name: "refilling";
-      readonly before: number;
-    }
+  | { readonly name: "refilling"; readonly before: number }
   | { readonly name: "shipping" }
   | { readonly name: "stopped"; readonly after: number; readonly before: number };
-
-const SAMPLE = 64;
-/** What a block says beside an event, and the headers that the log adds to it. */
-const BLOCK_ROOM_BYTES = 2048;
 
 interface InFlight {
   readonly token: number;
@@ -136,10 +59,7 @@ export class UplinkMachine {
   #holeBefore: number | undefined;
   /** The last own event that had to come from the copy. */
   #refillEnd = 0;
-  /** The hub's server closes the link at a larger message. */
-  #maxMessageBytes = Number.POSITIVE_INFINITY;
-  #queue: ShippedEvent[] = [];
-  #queueBytes = 0;
+  readonly #queue = new BlockQueue();
   #lastOffered = 0;
   #inFlight: InFlight[] = [];
   /** While any is, no more is shipped: so the hub need not remember more refusals than two blocks have. */
@@ -184,7 +104,7 @@ export class UplinkMachine {
 
   /** More events may be offered. */
   get hungry(): boolean {
-    return this.#queueBytes < this.#settings.maxQueueBytes;
+    return this.#queue.bytes < this.#settings.maxQueueBytes;
   }
 
   /** Starts or starts over: the link came up, or it is time to ask again. */
@@ -244,25 +164,15 @@ export class UplinkMachine {
   }
 
   found(token: number, own: LaneMark | undefined): UplinkOutput[] {
-    if (!this.#isExpected(token) || this.#phase.name !== "finding") return [];
-    const { lane } = this.#phase;
-    const { mark } = lane;
-    if (own && sameMark(own, mark)) return this.#continueBehind(lane);
-    const { first } = this.#outbox;
-    // Whether the mark is ours can't be seen, but nothing is missing in between, or an operator accepts that it is.
-    if (!own && (first === mark.seq + 1 || this.#isAccepted(mark.seq, first)))
-      return this.#continueBehind(lane);
-    return this.#search(lane, NOTHING_YET, { markDeleted: !own });
+    if (!this.#isExpected(token) || this.#phase.name !== "searching") return [];
+    const { search } = this.#phase;
+    return this.#step(search, search.found(own));
   }
 
   sampled(token: number, own: readonly LaneMark[]): UplinkOutput[] {
     if (!this.#isExpected(token) || this.#phase.name !== "searching") return [];
-    const phase = this.#phase;
-    if (own.length === 0) return this.#parted(phase, phase.low);
-    const picked = evenly(own, SAMPLE);
-    const copyTold = phase.copyTold || picked.some(({ seq }) => seq < this.#outbox.first);
-    this.#phase = { ...phase, own: picked, copyTold };
-    return [{ do: "ask", token: this.#expect(), request: { op: "prints", marks: picked } }];
+    const { search } = this.#phase;
+    return this.#step(search, search.sampled(own));
   }
 
   /** Own events in order. Blocks are made of all that waits whenever one may leave. */
@@ -277,9 +187,7 @@ export class UplinkMachine {
         out.push({ do: "raise", code: "outbox-gap", detail });
       }
       this.#lastOffered = event.seq;
-      const shippable = this.#fits(event) ? event : withholdContent(event);
-      this.#queue.push(shippable);
-      this.#queueBytes += weightOf(shippable);
+      this.#queue.push(event);
     }
     return [...out, ...this.#pump()];
   }
@@ -312,69 +220,52 @@ export class UplinkMachine {
     const asked = this.#phase.name === "incarnating" ? this.#phase : undefined;
     if (asked?.incarnation === lane.incarnation && sameMark(asked.common, lane.mark))
       return this.#continue(lane);
-    if (lane.incarnation === 0) return this.#incarnate(lane.reign, 0, NOTHING_YET);
     const out: UplinkOutput[] = [];
     if (lane.mark.seq < this.#everAccepted && lane.incarnation === this.#incarnation) {
       const detail = `the log has events up to ${lane.mark.seq}, it once had ${this.#everAccepted}: they are shipped again`;
       out.push({ do: "raise", code: "log-went-back", detail });
       this.#everAccepted = lane.mark.seq;
     }
-    const { seq } = lane.mark;
-    if (lane.top === 0) return [...out, ...this.#continue(lane)];
-    // Beyond the outbox's end only another one's event can be; the copy may have it, but that says nothing of this one.
-    if (seq === 0 || seq > this.#outbox.last) return [...out, ...this.#search(lane, NOTHING_YET)];
-    this.#phase = { name: "finding", lane };
-    const place = seq < this.#outbox.first ? "copy" : "outbox";
-    return [...out, { do: "find", token: this.#expect(), seq, in: place }];
-  }
-
-  /** The mark is ours, but is it the last of ours? Not if an outbox was put back that the log had gone on without. */
-  #continueBehind(lane: LaneReply): UplinkOutput[] {
-    return lane.top > lane.mark.seq ? this.#search(lane, lane.mark) : this.#continue(lane);
-  }
-
-  #search(lane: LaneReply, low: LaneMark, known: Partial<Searching> = {}): UplinkOutput[] {
-    const { next, markDeleted = false, copyTold = false } = known;
-    this.#phase = { name: "searching", lane, low, next, own: [], markDeleted, copyTold };
-    const upTo = next === undefined ? Math.min(lane.top, this.#outbox.last) : next - 1;
-    return [{ do: "sample", token: this.#expect(), after: low.seq, upTo, count: SAMPLE }];
+    const isAccepted = (after: number, before: number) => this.#isAccepted(after, before);
+    const search = new LaneSearch({ lane, outbox: this.#outbox, isAccepted });
+    this.#phase = { name: "searching", search };
+    return [...out, ...this.#step(search, search.begin())];
   }
 
   #compared(known: readonly boolean[], reign: Reign): UplinkOutput[] {
     if (this.#phase.name !== "searching") return this.#restart();
-    const phase = this.#phase;
-    const { lane, low, own } = phase;
-    if (!sameReign(reign, lane.reign)) return this.#restart();
-    // Outboxes that were one agree up to a point and nowhere after it, so the log has all of ours up to a point.
-    const last = own.findLastIndex((_, i) => known[i] === true);
-    const common = own[last] ?? low;
-    const beyond = own[last + 1];
-    return beyond ? this.#search(lane, common, { ...phase, next: beyond.seq }) : this.#parted(phase, common);
+    const { search } = this.#phase;
+    if (!sameReign(reign, search.lane.reign)) return this.#restart();
+    return this.#step(search, search.compared(known));
   }
 
-  /** The last of our events that the log has is known, and the first that it has not, if any up to the lane's top. */
-  #parted({ lane, next, markDeleted, copyTold }: Searching, common: LaneMark): UplinkOutput[] {
-    const { mark } = lane;
-    const { first } = this.#outbox;
-    if (sameMark(common, mark)) return this.#continue(lane);
-    // Neither the outbox nor a copy has anything that old: whether it is the same lane can't be said.
-    if (mark.seq + 1 < first && !copyTold && !this.#isAccepted(mark.seq, first))
-      return this.#stopAtHole(mark.seq, first);
-    // All that the outbox has below the mark is in the log; only the event at the mark itself was deleted from it.
-    if (markDeleted && common.seq < mark.seq && (next === undefined || next > mark.seq))
-      return this.#continue(lane);
-    // What is in the log of those that were trimmed can't be said: shipping them from a copy that has them a moment later
-    // would double them.
-    if (common.seq + 1 < first && !copyTold && !this.#isAccepted(common.seq, first))
-      return this.#stopAtHole(common.seq, first);
+  #step({ lane }: LaneSearch, next: LaneStep): UplinkOutput[] {
+    switch (next.step) {
+      case "find":
+        return [{ do: "find", token: this.#expect(), seq: next.seq, in: next.in }];
+      case "sample":
+        return [{ do: "sample", token: this.#expect(), after: next.after, upTo: next.upTo, count: SAMPLE }];
+      case "compare":
+        return [{ do: "ask", token: this.#expect(), request: { op: "prints", marks: [...next.marks] } }];
+      case "continue":
+        return this.#continue(lane);
+      case "hole":
+        return this.#stopAtHole(next.after, next.before);
+      case "part":
+        return [
+          ...this.#sayParted(lane, next.common),
+          ...this.#incarnate(lane.reign, lane.incarnation, next.common),
+        ];
+    }
+  }
+
+  #sayParted(lane: LaneReply, common: LaneMark): UplinkOutput[] {
+    if (lane.incarnation === 0) return [];
     const detail =
       common.seq === 0
         ? `the outbox is a new one; the log has ${lane.top} events of an earlier one`
         : `the outbox left what the log has of it after event ${common.seq}`;
-    return [
-      { do: "raise", code: "outbox-rolled-back", detail },
-      ...this.#incarnate(lane.reign, lane.incarnation, common),
-    ];
+    return [{ do: "raise", code: "outbox-rolled-back", detail }];
   }
 
   #incarnate(reign: Reign, predecessor: number, common: LaneMark): UplinkOutput[] {
@@ -387,7 +278,7 @@ export class UplinkMachine {
   #continue(lane: LaneReply): UplinkOutput[] {
     if (this.#incarnation !== lane.incarnation) this.#everAccepted = 0;
     this.#incarnation = lane.incarnation;
-    this.#maxMessageBytes = lane.maxMessageBytes ?? Number.POSITIVE_INFINITY;
+    this.#queue.maxMessageBytes = lane.maxMessageBytes ?? Number.POSITIVE_INFINITY;
     this.#sent = lane.mark;
     this.#accepted = lane.mark.seq;
     this.#lastOffered = lane.mark.seq;
@@ -465,8 +356,8 @@ export class UplinkMachine {
   #pump(): UplinkOutput[] {
     const out: UplinkOutput[] = [];
     if (this.#settingAside.size > 0) return out;
-    while (this.#inFlight.length < this.#settings.maxInFlight && this.#queue.length > 0) {
-      const events = this.#takeBlock();
+    while (this.#inFlight.length < this.#settings.maxInFlight && !this.#queue.empty) {
+      const events = this.#queue.take(this.#settings.blockBytes(), this.#holeBefore);
       const token = this.#nextToken++;
       const acceptedHole = this.#holeBefore !== undefined && events[0]?.seq === this.#holeBefore;
       const block: Block = {
@@ -481,32 +372,6 @@ export class UplinkMachine {
       out.push({ do: "ship", token, block });
     }
     return out;
-  }
-
-  #fits({ subject, id, headerText, body }: ShippedEvent): boolean {
-    // No text takes more than three bytes a character: the exact size matters only near the bound.
-    const mostBytes = (subject.length + id.length + headerText.length) * 3 + body.byteLength;
-    if (mostBytes + BLOCK_ROOM_BYTES <= this.#maxMessageBytes) return true;
-    const textBytes = Buffer.byteLength(subject) + Buffer.byteLength(id) + Buffer.byteLength(headerText);
-    return textBytes + body.byteLength + BLOCK_ROOM_BYTES <= this.#maxMessageBytes;
-  }
-
-  #takeBlock(): ShippedEvent[] {
-    const maxBytes = Math.min(this.#settings.blockBytes(), this.#maxMessageBytes - BLOCK_ROOM_BYTES);
-    let bytes = 0;
-    let count = 0;
-    for (const event of this.#queue) {
-      const weight = weightOf(event);
-      if (count > 0 && (bytes + weight > maxBytes || count >= MAX_BLOCK_EVENTS)) break;
-      // A hole can only be told of before a block.
-      if (count > 0 && event.seq === this.#holeBefore) break;
-      bytes += weight;
-      count++;
-    }
-    this.#queueBytes -= bytes;
-    const events = this.#queue.slice(0, count);
-    this.#queue = this.#queue.slice(count);
-    return events;
   }
 
   /** Only the highest reign is believed; another one of the same epoch is settled by the greeting. */
@@ -532,8 +397,7 @@ export class UplinkMachine {
 
   #drop(): UplinkOutput[] {
     const wasReading = this.#phase.name === "shipping" || this.#phase.name === "refilling";
-    this.#queue = [];
-    this.#queueBytes = 0;
+    this.#queue.clear();
     this.#inFlight = [];
     this.#settingAside.clear();
     this.#expectedToken = 0;

@@ -14,7 +14,8 @@ import { ingestSubject } from "../../shared/protocol/subjects.ts";
 import { BlockPace } from "./block-pace.ts";
 import { OwnEvents, shippedFromOutbox } from "./own-events.ts";
 import { RefusedEvents } from "./refused-events.ts";
-import { UplinkMachine, type UplinkOutput } from "./uplink-machine.ts";
+import { UplinkMachine } from "./uplink-machine.ts";
+import type { UplinkOutput } from "./uplink-output.ts";
 
 /** Whether the log or the outbox has an own event that the copy has. */
 export type IsKept = (message: StoredMessage) => Promise<boolean>;
@@ -38,7 +39,10 @@ export interface UplinkInit {
 
 /** Two keep the pipe full; more make smaller blocks and thirty times the work. */
 const MAX_IN_FLIGHT = 2;
-const MAX_QUEUE_BYTES = 2 * 1024 * 1024;
+/** The next two blocks; what comes after them is faster read than kept. */
+const MAX_QUEUE_BYTES = 1024 * 1024;
+/** The own server answers in a millisecond: nothing is gained by more, and memory is scarce. */
+const READ_BYTES = 512 * 1024;
 /** Something has to be changed by a person first. */
 const SLOW_RETRY_MS = 10_000;
 /** A greeting is a few hundred bytes; a satellite link needs 0.6 s, a hub that reads its log a little more. */
@@ -302,7 +306,14 @@ export class Uplink {
   #read(from: number): void {
     const { nc, inboxPrefix, node, log } = this.#init;
     this.#feed.begin({
-      open: () => new StreamReader({ nc, inboxPrefix, stream: STREAM.outbox, startSeq: from }).start(),
+      open: () =>
+        new StreamReader({
+          nc,
+          inboxPrefix,
+          stream: STREAM.outbox,
+          startSeq: from,
+          bufferBytes: READ_BYTES,
+        }).start(),
       take: (messages) =>
         this.#run(this.#machine.offer(messages.map((message) => shippedFromOutbox(node, message)))),
       hungry: () => this.#machine.hungry,

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { UplinkMachine, type UplinkOutput } from "../../agent/uplink/uplink-machine.ts";
+import { UplinkMachine } from "../../agent/uplink/uplink-machine.ts";
+import type { UplinkOutput } from "../../agent/uplink/uplink-output.ts";
 import { encodeBlock } from "../../shared/protocol/block.ts";
 import { uuidv7 } from "../../shared/protocol/identity.ts";
 import { ingestReply } from "../../shared/protocol/messages.ts";

@@ -1,4 +1,5 @@
-import { UplinkMachine, type UplinkOutput } from "../../agent/uplink/uplink-machine.ts";
+import { UplinkMachine } from "../../agent/uplink/uplink-machine.ts";
+import type { UplinkOutput } from "../../agent/uplink/uplink-output.ts";
 import type { Block } from "../../shared/protocol/block.ts";
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import type { IngestReply, IngestRequest, LaneReply, TakenReply } from "../../shared/protocol/messages.ts";

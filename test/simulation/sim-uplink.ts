@@ -1,4 +1,5 @@
-import { UplinkMachine, type UplinkOutput } from "../../agent/uplink/uplink-machine.ts";
+import { UplinkMachine } from "../../agent/uplink/uplink-machine.ts";
+import type { UplinkOutput } from "../../agent/uplink/uplink-output.ts";
 import { encodeBlock } from "../../shared/protocol/block.ts";
 import type { IngestReply, Refusal } from "../../shared/protocol/messages.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
