@@ -59,6 +59,7 @@ export class Coordinator implements Daemon {
     this.#retention = new LogRetention({
       nc,
       retentionMs: LogRetention.ofDays(config.log.retentionDays),
+      renewReign: () => this.#sequencer?.renew() ?? false,
       log: this.#frame.log,
     });
     this.#leadership = this.#newLeadership(nc);

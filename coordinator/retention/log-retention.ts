@@ -30,10 +30,16 @@ export interface LogRetentionInit {
   readonly nc: NatsConnection;
   readonly retentionMs: number;
   readonly log: Log;
+  /** Has the leader begin a new reign, whose fence is younger; false: not now. Without it the purge ends at the fence. */
+  readonly renewReign?: () => boolean;
 }
 
 const DAY_MS = 86_400_000;
 const EVERY_MS = 3_600_000;
+/** A start has more urgent things to do, and a coordinator that is restarted every day must purge all the same. */
+const FIRST_MS = 60_000;
+/** A new reign begins within milliseconds. */
+const RENEWED_MS = 5000;
 
 /**
  * The guide's retention. The log has no max_age, which would delete behind nobody's back: it is purged only behind a
@@ -43,6 +49,7 @@ const EVERY_MS = 3_600_000;
 export class LogRetention {
   readonly #init: LogRetentionInit;
   #timer: NodeJS.Timeout | undefined;
+  #renewed = false;
   /** Of the configuration, and changed with it. */
   retentionMs: number;
 
@@ -56,12 +63,23 @@ export class LogRetention {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.purge(Date.now()), EVERY_MS);
-    this.#timer.unref();
+    this.#after(FIRST_MS);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #after(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#renewed = false;
+      void this.purge(Date.now()).then(
+        () => this.#timer && this.#after(this.#renewed ? RENEWED_MS : EVERY_MS),
+      );
+    }, delayMs);
+    this.#timer.unref();
   }
 
   /** Purges what is older than the retention. Gives how many messages went. */
@@ -81,7 +99,10 @@ export class LogRetention {
         state.last_seq,
         (nowMs - this.retentionMs) * 1000,
       );
-      const keepFrom = Math.min(since, marks.seq, fence.seq);
+      const wanted = Math.min(since, marks.seq);
+      // A reign may last longer than the retention: then a younger one is begun, and the next turn goes on behind it.
+      if (fence.seq < wanted) this.#renewed = this.#init.renewReign?.() ?? false;
+      const keepFrom = Math.min(wanted, fence.seq);
       if (keepFrom <= state.first_seq) return 0;
       const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.events}`, {
         seq: keepFrom,

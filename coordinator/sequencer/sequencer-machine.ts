@@ -239,6 +239,11 @@ export class SequencerMachine {
     return this.#pump();
   }
 
+  /** Begins a new reign when nothing is under way, so that the log can be purged up to a younger fence. */
+  renew(): SequencerOutput[] {
+    return this.#leads() && !this.busy ? this.#reread("a younger reign is wanted") : [];
+  }
+
   /** What became of a write. One that was given up when the log was read again says nothing any more. */
   written(token: number, result: WriteResult): SequencerOutput[] {
     const writing = this.#writing;

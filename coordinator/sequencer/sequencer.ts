@@ -103,6 +103,13 @@ export class Sequencer {
     this.#run(this.#machine.stop());
   }
 
+  /** Begins a younger reign; false: something is under way, ask again. */
+  renew(): boolean {
+    const outputs = this.#machine.renew();
+    this.#run(outputs);
+    return outputs.length > 0;
+  }
+
   /** Takes no more, writes what waits and the marks, for a stop in good order. Bounded by `timeoutMs`. */
   async drain(timeoutMs: number): Promise<void> {
     this.#subscription?.unsubscribe();

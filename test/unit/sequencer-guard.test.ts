@@ -66,6 +66,26 @@ describe("a reign and its fence", () => {
   });
 });
 
+describe("a younger reign", () => {
+  it("begins when it is asked for, and the lane goes on", () => {
+    const desk = new Desk().lead().known("leaf1", e1);
+    const first = desk.machine.reign;
+    desk.run(desk.machine.renew());
+    expect(desk.rereads).toEqual(["a younger reign is wanted"]);
+    expect(desk.machine.reign?.epoch).toBe((first?.epoch ?? 0) + 1);
+    expect(desk.hello("leaf1")).toMatchObject({ kind: "lane", mark: { seq: 1 } });
+    desk.block("leaf1", [e2]);
+    expect(desk.ids()).toEqual(["id-1", "id-2"]);
+  });
+
+  it("does not begin under a write", () => {
+    const desk = new Desk().lead().known("leaf1");
+    desk.holds = ["write"];
+    desk.block("leaf1", [e1]);
+    expect(desk.machine.renew()).toEqual([]);
+  });
+});
+
 describe("an unknown outcome", () => {
   it.each([
     ["nothing", 0, ["id-1", "id-2"]],
