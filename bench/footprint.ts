@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DAEMON_NODE_OPTIONS, daemonEnvironment } from "../lab/daemon-command.ts";
 import type { LabNode } from "../lab/lab-node.ts";
 import { LabProcess } from "../lab/process.ts";
 import { waitForDaemon } from "../lab/readiness.ts";
@@ -20,7 +21,7 @@ npm run bench -- footprint [--seconds 20] [--events 100000] [--starts 5] [--node
 
 What the daemons use in a fleet of a hub and two leaves, from /proc: resident memory idle, live at 200 events a second,
 and at its highest while a backlog is shipped and copied; CPU while idle; and the time from the start of the process
-until /readyz, its server running. The sources, and the bundles of npm run build when dist/ has them.
+until /readyz, its server running. --node-flags: other options of Node than daemons have. The sources, and the bundles of npm run build when dist/ has them.
 `;
 
 const options = readOptions(USAGE, {
@@ -31,7 +32,7 @@ const events = options.number("events", options.quick ? 20_000 : 100_000);
 const starts = options.number("starts", options.quick ? 2 : 5);
 const root = join(import.meta.dirname, "..");
 const bundles = resolve(root, options.text("bundles") ?? "dist");
-const nodeFlags = options.text("node-flags")?.split(" ") ?? [];
+const nodeFlags = options.text("node-flags")?.split(" ") ?? DAEMON_NODE_OPTIONS;
 const READY_TIMEOUT_MS = 15_000;
 const RATE = 200;
 
@@ -163,7 +164,7 @@ async function startDaemon(node: LabNode, entry: string, folder: string) {
     label: `${node.name}'s daemon`,
     command: [process.execPath, ...nodeFlags, entry, "--config", node.paths.config],
     cwd: node.paths.dir,
-    env: process.env,
+    env: daemonEnvironment(process.env),
     logFile: join(folder, `${node.name}.log`),
   });
   await waitForDaemon(process_, node.httpUrl, "ready", READY_TIMEOUT_MS);

@@ -2,6 +2,19 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "./lab-error.ts";
 
+/**
+ * Node's options for a daemon, as bin/launch.sh has them: a third less resident memory, measured by bench/footprint. None
+ * of them is a limit at which it would end: they have the garbage of buffers collected sooner, and code kept small.
+ */
+export const DAEMON_NODE_OPTIONS: readonly string[] = [
+  "--max-semi-space-size=2",
+  "--optimize-for-size",
+  "--heap-growing-percent=20",
+  "--external-memory-accounted-in-global-limit",
+];
+/** One heap of the C library instead of one per thread, for the same reason. */
+export const DAEMON_ENVIRONMENT = { MALLOC_ARENA_MAX: "1" } as const;
+
 const programs = { hub: "coordinator", leaf: "agent" } as const;
 
 /**
@@ -14,11 +27,11 @@ export function daemonCommand(role: keyof typeof programs, configFile: string): 
     ? join(here, "..", programs[role], "main.ts")
     : join(here, `cim-${programs[role]}.js`);
   if (!existsSync(entry)) throw new LabError(`${entry} is missing: this installation of cim is not whole`, 2);
-  return [process.execPath, entry, "--config", configFile];
+  return [process.execPath, ...DAEMON_NODE_OPTIONS, entry, "--config", configFile];
 }
 
 /** What a daemon gets of our environment: all but what would make every node the same one. */
 export function daemonEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { CIM_NATS_URL: _url, CIM_HTTP: _http, ...rest } = env;
-  return rest;
+  return { ...DAEMON_ENVIRONMENT, ...rest };
 }
