@@ -17,6 +17,9 @@ export class Agent implements Daemon {
   #own: OwnNode | undefined;
   #downlink: Downlink | undefined;
   #newestMs = 0;
+  #copyIsEmpty = false;
+  /** What the log had of this node when shipping last began. */
+  #mark = 0;
 
   constructor(config: Config) {
     this.#config = config;
@@ -42,6 +45,7 @@ export class Agent implements Daemon {
       log: this.#frame.log,
       ...(position && { seen: position.reign }),
       ...(config.sync.enabled && { copy: () => this.#copyReport() }),
+      onShipping: (mark) => this.#judgeCopy({ mark }),
     });
     this.#own.start();
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
@@ -91,12 +95,21 @@ export class Agent implements Daemon {
       refused: new RefusedEvents(nc, node),
       reship: async (isWanted) => await this.#own?.uplink.reshipped(isWanted),
       onFollowed: (followed) => this.#own?.copyFollowed(followed),
+      onEmpty: () => this.#judgeCopy({ empty: true }),
       onCopied: (events, own, newestMs) => {
+        this.#copyIsEmpty = false;
         this.#frame.metrics.add("cim_copy_events_total", {}, events);
         if (newestMs > 0) this.#newestMs = newestMs;
         if (own) this.#own?.outbox.cameBack(own);
       },
     });
+  }
+
+  /** A copy that is empty on a node the log knows was there before: deleted, or its store is another one. */
+  #judgeCopy({ empty = this.#copyIsEmpty, mark = this.#mark }: { empty?: boolean; mark?: number }): void {
+    this.#copyIsEmpty = empty;
+    this.#mark = mark;
+    if (empty && mark > 0) this.#frame.conditions.raise("copy-lost");
   }
 
   #copyReport() {

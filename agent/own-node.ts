@@ -35,6 +35,8 @@ export interface OwnNodeInit {
   readonly seen?: Reign;
   /** Absent where the node keeps no copy: a hub has the log itself, a leaf may follow nothing. */
   readonly copy?: () => CopyReport;
+  /** Shipping begins behind that sequence: what the log has of this node. */
+  readonly onShipping?: (mark: number) => void;
 }
 
 const NEARLY_FULL = 0.8;
@@ -75,6 +77,7 @@ export class OwnNode {
       conditions,
       log: log.child({ part: "uplink" }),
       onConfirmed: (seq) => this.outbox.confirmed(seq),
+      ...(init.onShipping && { onShipping: init.onShipping }),
       onBlock: (events, bytes) => {
         metrics.add("cim_uplink_blocks_total", {});
         metrics.add("cim_uplink_block_bytes_total", {}, bytes);

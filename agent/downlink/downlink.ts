@@ -44,6 +44,8 @@ export interface DownlinkInit {
   readonly reship: (isWanted: () => boolean) => Promise<IsKept | undefined>;
   /** Following goes on from what the copy has, or stops. */
   readonly onFollowed: (followed: boolean) => void;
+  /** The copy holds nothing at all. */
+  readonly onEmpty: () => void;
   readonly onCopied: (events: number, own: LaneMark | undefined, newestMs: number) => void;
 }
 
@@ -203,6 +205,7 @@ export class Downlink {
     if (!this.#prepared) await this.#prepare();
     const state = await readCopyState(nc);
     if (state.record) this.#record = state.record;
+    if (!state.position) this.#init.onEmpty();
     this.#writer.followed = state.position;
     this.#copy = { ...(await readReignHistory({ nc, inboxPrefix })), last: state.position };
     this.#log = await readReignHistory({

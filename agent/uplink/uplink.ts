@@ -35,6 +35,8 @@ export interface UplinkInit {
   /** 0: nothing is known any more. */
   readonly onConfirmed: (seq: number) => void;
   readonly onBlock: (events: number, bytes: number) => void;
+  /** Shipping begins behind that sequence: what the log has of this node. */
+  readonly onShipping?: (mark: number) => void;
 }
 
 /** Two keep the pipe full; more make smaller blocks and thirty times the work. */
@@ -214,6 +216,7 @@ export class Uplink {
         void this.#refill(output);
         return;
       case "read":
+        this.#init.onShipping?.(this.#machine.accepted);
         this.#read(output.from);
         return;
       case "stop-reading":

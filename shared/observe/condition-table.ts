@@ -206,6 +206,14 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 0,
     affectsReadiness: false,
   },
+  "copy-lost": {
+    severity: "warning",
+    title: "Copy was empty",
+    text: "The copy was empty though the log knows this node: it was deleted, or its store is another one. It is filled anew from the log.",
+    whatToDo: "Nothing; look why it went if nobody deleted it. Shown until the agent's next start.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
   "copy-behind-log-start": {
     severity: "warning",
     title: "Copy too far behind",

@@ -27,6 +27,7 @@ it("refills a copy that was deleted, and one that was put back from before", asy
   await Promise.all([one.start("nats"), two.start()]);
   await fleet.write(two, 20);
   await fleet.settled();
+  await fleet.told("copy-lost", "leaf1");
 });
 
 it("refills a log that was put back from before, from the outboxes", async () => {
