@@ -61,9 +61,10 @@ export class Agent implements Daemon {
 
   async reload(config: Config): Promise<void> {
     const before = this.#config;
-    this.#config = { ...before, logLevel: config.logLevel, outbox: config.outbox, sync: config.sync };
+    const next = { ...before, logLevel: config.logLevel, outbox: config.outbox, sync: config.sync };
+    await this.#frame.server.reconfigure(next);
+    this.#config = next;
     this.#frame.log.level = config.logLevel;
-    await this.#frame.server.reconfigure(this.#config);
     this.#own?.reconfigure(this.#config);
     if (before.sync.enabled !== config.sync.enabled) {
       this.#frame.log.warn("sync.enabled changes with the next start");

@@ -93,6 +93,8 @@ export class Coordinator implements Daemon {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#judgeTimer);
+    // First: a lease that is lost or won while the rest ends must not begin anything.
+    await this.#leadership?.end();
     await this.#shipOwn(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
@@ -157,21 +159,25 @@ export class Coordinator implements Daemon {
 
   /** Ships the hub's own outbox, on whichever coordinator leads: two would speak under one name. */
   #shipOwn(wanted: boolean): Promise<void> {
-    this.#ownTurn = this.#ownTurn.then(async () => {
-      if (wanted === (this.#own !== undefined)) return;
-      const before = this.#own;
-      this.#own = undefined;
-      await before?.[Symbol.asyncDispose]();
-      if (!wanted) return;
-      this.#own = new OwnNode({
-        nc: this.#frame.server.nc,
-        config: this.#config,
-        conditions: this.#frame.conditions,
-        metrics: this.#frame.metrics,
-        log: this.#frame.log,
-      });
-      this.#own.start();
-    });
+    this.#ownTurn = this.#ownTurn
+      .then(async () => {
+        if (wanted === (this.#own !== undefined)) return;
+        const before = this.#own;
+        this.#own = undefined;
+        await before?.[Symbol.asyncDispose]();
+        if (!wanted) return;
+        this.#own = new OwnNode({
+          nc: this.#frame.server.nc,
+          config: this.#config,
+          conditions: this.#frame.conditions,
+          metrics: this.#frame.metrics,
+          log: this.#frame.log,
+        });
+        this.#own.start();
+      })
+      .catch((error: unknown) =>
+        this.#frame.log.error({ err: error }, "the hub's own outbox is not shipped"),
+      );
     return this.#ownTurn;
   }
 

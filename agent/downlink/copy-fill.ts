@@ -108,10 +108,8 @@ export class CopyFill {
     }).start();
     this.#reader = reader;
     let reached = done;
-    // Counted, as `pending` may fall to nothing while what was read waits here to be taken.
-    for (let left = reader.pending; left > 0 && run === this.#run; ) {
-      const messages = await reader.next(BATCH_EVENTS);
-      left -= messages.length;
+    for await (const messages of reader.backlog(Number.MAX_SAFE_INTEGER, BATCH_EVENTS)) {
+      if (run !== this.#run) break;
       const end = writer.followed?.index ?? 0;
       const batch = messages.filter((message) => (positionOf(message)?.index ?? 0) <= end);
       if (batch.length > 0) {

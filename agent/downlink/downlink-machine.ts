@@ -27,8 +27,7 @@ export type DownlinkOutput =
   /** Empty the copy; answered by `discarded`. */
   | { readonly do: "empty"; readonly token: number }
   | { readonly do: "wait" }
-  | { readonly do: "raise"; readonly code: DownlinkCondition; readonly detail: string }
-  | { readonly do: "clear"; readonly code: DownlinkCondition };
+  | { readonly do: "raise"; readonly code: DownlinkCondition; readonly detail: string };
 
 export type DownlinkCondition = "copy-diverged" | "copy-behind-log-start";
 

@@ -192,7 +192,8 @@ export class Downlink {
     try {
       await work();
     } catch (error) {
-      if (this.#end.signal.aborted) return;
+      // What began meanwhile is none of an old question's business.
+      if (this.#end.signal.aborted || !this.#machine.awaits(token)) return;
       this.#init.log.debug({ err: error, token }, "the copy or the log can't be read");
       this.#run(this.#machine.lost());
       this.#retry();
@@ -204,17 +205,21 @@ export class Downlink {
     await this.#writer.sync();
     if (!this.#prepared) await this.#prepare();
     const state = await readCopyState(nc);
-    if (state.record) this.#record = state.record;
-    if (!state.position) this.#init.onEmpty();
-    this.#writer.followed = state.position;
-    this.#copy = { ...(await readReignHistory({ nc, inboxPrefix })), last: state.position };
-    this.#log = await readReignHistory({
+    // The hub first: while it is away, nothing else need be read.
+    const found = await readReignHistory({
       nc,
       inboxPrefix,
       domain: hubDomain,
       consumerName: copyConsumer(node),
       timeoutMs: HUB_TIMEOUT_MS,
     });
+    const copy = await readReignHistory({ nc, inboxPrefix });
+    if (!this.#machine.awaits(token)) return;
+    if (state.record) this.#record = state.record;
+    if (!state.position) this.#init.onEmpty();
+    this.#writer.followed = state.position;
+    this.#copy = { ...copy, last: state.position };
+    this.#log = found;
     const log = { ...this.#log, firstIndex: this.#log.reigns[0]?.index ?? 0 };
     this.#run(this.#machine.surveyed(token, { copy: this.#copy, log }));
     if (this.#machine.phase === "following") this.#trim(log.firstIndex);

@@ -27,14 +27,16 @@ export class Heartbeats {
   }
 
   start(): void {
-    const { nc, node, intervalMs } = this.#init;
+    const { nc, node, intervalMs, log } = this.#init;
     this.#subscription = nc.subscribe(statusSubject(node), {
       callback: (error, message) => {
         if (error) return;
-        void this.#init.make().then(
-          (heartbeat) => message.respond(JSON.stringify(heartbeat)),
-          () => undefined,
-        );
+        this.#init
+          .make()
+          .then((heartbeat) => message.respond(JSON.stringify(heartbeat)))
+          .catch((fault: unknown) =>
+            log.debug({ err: fault }, "a question for the node's status stays unanswered"),
+          );
       },
     });
     this.#timer = setInterval(() => void this.beat(), intervalMs);

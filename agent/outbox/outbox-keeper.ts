@@ -35,7 +35,7 @@ const TRIM_EVERY_MS = 5000;
 /** Knows the outbox's state and trims it. */
 export class OutboxKeeper {
   readonly #init: OutboxKeeperInit;
-  readonly #ages = new Ages();
+  #ages = new Ages();
   #confirmed = 0;
   #cameBack: LaneMark | undefined;
   #trimmedTo = 0;
@@ -57,6 +57,8 @@ export class OutboxKeeper {
 
   confirmed(seq: number): void {
     this.#confirmed = seq;
+    // The outbox may have been replaced: how old its events are is not known any more.
+    if (seq === 0) this.#ages = new Ages();
     this.#ages.note(seq, performance.now());
   }
 

@@ -1,16 +1,21 @@
-import { MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
+import { MAX_BLOCK_BYTES, MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
 import { type ShippedEvent, weightOf } from "../../shared/protocol/event.ts";
 import { withholdContent } from "../../shared/protocol/headers.ts";
 
 /** What a block says beside an event, and the headers that the log adds to it. */
-const BLOCK_ROOM_BYTES = 2048;
+const EVENT_ROOM_BYTES = 2048;
 
 /** Events that wait to be shipped, in order. What is too large for the hub's server goes without its content. */
 export class BlockQueue {
   #events: ShippedEvent[] = [];
   #bytes = 0;
   /** The hub's server closes the link at a larger message. */
-  maxMessageBytes = Number.POSITIVE_INFINITY;
+  #maxMessageBytes = MAX_BLOCK_BYTES;
+
+  /** The largest message that the hub's server takes; a block has a bound of its own. */
+  set maxMessageBytes(bytes: number) {
+    this.#maxMessageBytes = Math.min(bytes, MAX_BLOCK_BYTES);
+  }
 
   get bytes(): number {
     return this.#bytes;
@@ -33,7 +38,7 @@ export class BlockQueue {
 
   /** The next block's events: as many as fit, at least one. An accepted hole can only be told of before a block. */
   take(blockBytes: number, holeBefore: number | undefined): ShippedEvent[] {
-    const maxBytes = Math.min(blockBytes, this.maxMessageBytes - BLOCK_ROOM_BYTES);
+    const maxBytes = Math.min(blockBytes, this.#maxMessageBytes - EVENT_ROOM_BYTES);
     let bytes = 0;
     let count = 0;
     for (const event of this.#events) {
@@ -52,8 +57,8 @@ export class BlockQueue {
   #fits({ subject, id, headerText, body }: ShippedEvent): boolean {
     // No text takes more than three bytes a character: the exact size matters only near the bound.
     const mostBytes = (subject.length + id.length + headerText.length) * 3 + body.byteLength;
-    if (mostBytes + BLOCK_ROOM_BYTES <= this.maxMessageBytes) return true;
+    if (mostBytes + EVENT_ROOM_BYTES <= this.#maxMessageBytes) return true;
     const textBytes = Buffer.byteLength(subject) + Buffer.byteLength(id) + Buffer.byteLength(headerText);
-    return textBytes + body.byteLength + BLOCK_ROOM_BYTES <= this.maxMessageBytes;
+    return textBytes + body.byteLength + EVENT_ROOM_BYTES <= this.#maxMessageBytes;
   }
 }

@@ -4,10 +4,11 @@ import { JetStreamRefused, streamState } from "../../shared/nats/jetstream-api.t
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import { laneRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
-import { carriedHeaders, headerValue } from "../../shared/protocol/headers.ts";
+import { carriedHeaders } from "../../shared/protocol/headers.ts";
 import { eventId } from "../../shared/protocol/identity.ts";
-import { HEADER, STREAM } from "../../shared/protocol/names.ts";
-import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
+import { loggedEvent } from "../../shared/protocol/logged-event.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
 import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { EVERYTHING } from "../downlink/copy-domains.ts";
 import { readCopyState } from "../downlink/copy-state.ts";
@@ -27,14 +28,15 @@ export function shippedFromLog(
   node: string,
   message: StoredMessage,
 ): (ShippedEvent & { incarnation: number }) | undefined {
-  const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
-  if (origin?.node !== node) return undefined;
+  const logged = loggedEvent(message);
+  if (logged?.origin.node !== node) return undefined;
+  const { origin, id, timeUs } = logged;
   return {
     incarnation: origin.incarnation,
     seq: origin.seq,
-    timeUs: Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]),
+    timeUs,
     subject: message.subject,
-    id: headerValue(message.headerText, HEADER.id) ?? "",
+    id,
     headerText: carriedHeaders(message.headerText),
     body: message.body,
   };
@@ -223,15 +225,7 @@ export class OwnEvents {
       headersOnly: only.headersOnly ?? false,
       silenceMs: 5000,
     }).start();
-    // Counted, as `pending` may fall to nothing while what was read waits here to be taken.
-    for (let left = reader.pending; left > 0; ) {
-      const messages = await reader.next();
-      left -= messages.length;
-      for (const message of messages) {
-        if (message.seq > state.last_seq) return;
-        yield message;
-      }
-    }
+    for await (const messages of reader.backlog(state.last_seq)) yield* messages;
   }
 
   #firstFrom(seq: number): Promise<StoredMessage | undefined> {

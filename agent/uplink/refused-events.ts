@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
@@ -7,10 +8,19 @@ import { carriedLogHeaders, headerLine } from "../../shared/protocol/headers.ts"
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
 import { formatOrigin, printOf } from "../../shared/protocol/origin.ts";
-import { refusedSubject } from "../../shared/protocol/subjects.ts";
+import { EVENTS_PREFIX, refusedSubject } from "../../shared/protocol/subjects.ts";
 import { shippedFromOutbox } from "./own-events.ts";
 
 const PUBLISH_TIMEOUT_MS = 10_000;
+
+/**
+ * nats-server takes 4 KiB of subject and reply, and closes the connection at more: a subject near that has no room for the
+ * reason in front and the key behind it.
+ */
+const MAX_KEPT_SUBJECT_BYTES = 2000;
+
+const digestSubject = (subject: string): string =>
+  `${EVENTS_PREFIX}_long.${hash("sha256", subject, "hex").slice(0, 32)}`;
 
 /** Keeps events that the log would not take, or no longer has, in CIM_REFUSED: nothing is dropped. */
 export class RefusedEvents {
@@ -44,9 +54,10 @@ export class RefusedEvents {
 
   /** One subject per event, so that saying it again changes nothing, however much later. */
   async #keep(reason: string, message: StoredMessage, headerText: string, key: string): Promise<void> {
-    const subject = `${refusedSubject(reason, message.subject)}.${key}`;
+    const tooLong = Buffer.byteLength(message.subject) > MAX_KEPT_SUBJECT_BYTES;
+    const subject = `${refusedSubject(reason, tooLong ? digestSubject(message.subject) : message.subject)}.${key}`;
     if (await getMessage(this.#nc, STREAM.refused, { last_by_subj: subject })) return;
-    const headers = new EncodedHeaders(headerText);
+    const headers = new EncodedHeaders(headerLine(HEADER.subject, message.subject) + headerText);
     const ack = await this.#nc.request(subject, message.body, { headers, timeout: PUBLISH_TIMEOUT_MS });
     const { error } = ack.json<{ error?: { description?: string } }>();
     if (error) throw new Error(`${STREAM.refused}: ${error.description ?? "not stored"}`);

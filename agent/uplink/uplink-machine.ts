@@ -57,6 +57,8 @@ export class UplinkMachine {
   #acceptHole: { after: number; before: number } | undefined;
   /** The accepted hole ends at that event. */
   #holeBefore: number | undefined;
+  /** The condition is raised; whoever mends it need not be us. */
+  #holeSaid = false;
   /** The last own event that had to come from the copy. */
   #refillEnd = 0;
   readonly #queue = new BlockQueue();
@@ -213,7 +215,7 @@ export class UplinkMachine {
     if (this.#phase.name !== "stopped" || this.#phase.after !== after || this.#phase.before !== before)
       return [];
     this.#acceptHole = { after, before };
-    return [{ do: "clear", code: "log-hole" }, ...this.begin()];
+    return this.begin();
   }
 
   #greeted(lane: LaneReply): UplinkOutput[] {
@@ -304,7 +306,9 @@ export class UplinkMachine {
     this.#phase = { name: "shipping" };
     this.#refillEnd = this.#lastOffered;
     this.#lastOffered = seq - 1;
-    return [{ do: "read", from: seq }, ...this.#pump()];
+    const mended: UplinkOutput[] = this.#holeSaid ? [{ do: "clear", code: "log-hole" }] : [];
+    this.#holeSaid = false;
+    return [...mended, { do: "read", from: seq }, ...this.#pump()];
   }
 
   #isAccepted(after: number, before: number): boolean {
@@ -314,6 +318,7 @@ export class UplinkMachine {
   #stopAtHole(after: number, before: number): UplinkOutput[] {
     const stop = this.#drop();
     this.#phase = { name: "stopped", after, before };
+    this.#holeSaid = true;
     const detail = `the log has this node's events up to ${after}, the outbox begins at ${before}, and no copy has those between`;
     return [...stop, { do: "raise", code: "log-hole", detail }];
   }

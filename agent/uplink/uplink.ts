@@ -181,6 +181,7 @@ export class Uplink {
     switch (output.do) {
       case "survey":
         this.#look(
+          output.token,
           () => this.#own.range(),
           (range) => this.#machine.surveyed(output.token, range),
         );
@@ -194,11 +195,15 @@ export class Uplink {
         return;
       }
       case "ship":
-        void this.#ship(output);
+        this.#ship(output).catch((error: unknown) => {
+          this.#init.log.error({ err: error }, "a block could not be shipped, starts over");
+          this.#startOver();
+        });
         return;
       case "find": {
         const { token, seq } = output;
         this.#look(
+          token,
           () => this.#own.find(seq, output.in),
           (own) => this.#machine.found(token, own),
         );
@@ -207,6 +212,7 @@ export class Uplink {
       case "sample": {
         const { token, after, upTo, count } = output;
         this.#look(
+          token,
           () => this.#own.sample(after, upTo, count),
           (own) => this.#machine.sampled(token, own),
         );
@@ -263,10 +269,12 @@ export class Uplink {
   }
 
   /** Asks the own server; when it does not answer, the uplink starts over. */
-  #look<T>(ask: () => Promise<T>, then: (found: T) => readonly UplinkOutput[]): void {
+  #look<T>(token: number, ask: () => Promise<T>, then: (found: T) => readonly UplinkOutput[]): void {
     ask().then(
       (found) => this.#run(then(found)),
       (error: unknown) => {
+        // What began meanwhile is none of an old question's business.
+        if (!this.#machine.awaits(token)) return;
         this.#init.log.debug({ err: error }, "the own server does not answer");
         this.#startOver();
       },
@@ -333,7 +341,9 @@ export class Uplink {
     try {
       // Known before anything is shipped: what comes behind a hole must not be taken before that is accepted.
       const whole = await this.#own.copyHasAll(after, before);
+      if (!current()) return;
       for await (const event of whole ? this.#own.inCopy(after, before) : []) {
+        if (!current()) return;
         this.#run(this.#machine.offer([event]));
         while (current() && !this.#machine.hungry) {
           await new Promise<void>((resolve) => {

@@ -33,6 +33,7 @@ export class Leadership {
   #seenSinceMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #turning = false;
+  #turnDone: Promise<void> = Promise.resolve();
   #ended = false;
 
   constructor(init: LeadershipInit) {
@@ -58,6 +59,18 @@ export class Leadership {
   async turn(): Promise<void> {
     if (this.#turning || this.#ended) return;
     this.#turning = true;
+    this.#turnDone = this.#takeTurn();
+    await this.#turnDone;
+  }
+
+  /** Takes no more turns: neither leads nor stops from now on. The lease is kept, not renewed. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    clearInterval(this.#timer);
+    await this.#turnDone;
+  }
+
+  async #takeTurn(): Promise<void> {
     try {
       await (this.#leads ? this.#renew() : this.#observe());
     } catch (error) {
@@ -70,8 +83,7 @@ export class Leadership {
 
   /** Gives the lease up, so that another need not wait for it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended = true;
-    clearInterval(this.#timer);
+    await this.end();
     if (this.#leads && !this.#init.nc.isClosed())
       await this.#put({ holder: "", run: this.#me.run }, this.#revision);
     this.#leads = false;

@@ -8,9 +8,10 @@ import {
 } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
+import { loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.ts";
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
-import { type LaneMark, NOTHING_YET, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
+import { type LaneMark, NOTHING_YET } from "../../shared/protocol/origin.ts";
 import { type LogPosition, parseLogPosition } from "../../shared/protocol/reign.ts";
 import { controlRecordSubject, domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
 
@@ -61,6 +62,10 @@ const MARKS = controlRecordSubject("marks");
 const HOLE = controlRecordSubject("hole");
 const FENCES = fenceSubject("");
 
+/** A publisher may invent domains without end, but neither the marks record nor a scrape may grow so. */
+const MOST_DOMAINS = 1000;
+const OTHER_DOMAINS = "_other";
+
 export function emptyLogState(): LogState {
   return {
     position: undefined,
@@ -94,10 +99,11 @@ function takenLaneOf(state: LogState, node: string): LaneState {
 }
 
 export function countEvents(state: LogState, domain: string, node: string, count = 1): void {
-  let byNode = state.totals.get(domain);
+  const counted = state.totals.has(domain) || state.totals.size < MOST_DOMAINS ? domain : OTHER_DOMAINS;
+  let byNode = state.totals.get(counted);
   if (!byNode) {
     byNode = new Map();
-    state.totals.set(domain, byNode);
+    state.totals.set(counted, byNode);
   }
   byNode.set(node, (byNode.get(node) ?? 0) + count);
 }
@@ -145,13 +151,12 @@ export function foldLogMessage(state: LogState, message: StoredMessage): void {
 }
 
 function foldEvent(state: LogState, message: StoredMessage): void {
-  const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
-  if (!origin) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.origin}`);
-  const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
-  const id = headerValue(message.headerText, HEADER.id) ?? "";
+  const logged = loggedEvent(message);
+  if (!logged) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.origin}`);
+  const { origin } = logged;
   const lane = takenLaneOf(state, origin.node);
   lane.incarnation = origin.incarnation;
-  lane.mark = { seq: origin.seq, print: printOf({ seq: origin.seq, timeUs, id, subject: message.subject }) };
+  lane.mark = { seq: origin.seq, print: printOfLogged(logged, message.subject) };
   lane.top = Math.max(lane.top, origin.seq);
   countEvents(state, domainOf(message.subject), origin.node);
 }

@@ -4,9 +4,9 @@ import { streamState } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import { refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
-import { headerValue } from "../../shared/protocol/headers.ts";
-import { HEADER, STREAM } from "../../shared/protocol/names.ts";
-import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
+import { loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import type { LaneMark } from "../../shared/protocol/origin.ts";
 import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { emptyLogState, foldLogMessage, type LogState, LogUnreadable } from "./log-state.ts";
 
@@ -51,8 +51,10 @@ export async function readPrints(
   if (stream.messages > 0) {
     const range = { startSeq: stream.first_seq, lastSeq: stream.last_seq };
     await eachMessage(nc, inboxPrefix, { ...range, headersOnly: true }, (message) => {
-      const print = printOfLogged(node, message);
-      if (print !== undefined && wanted.has(print)) known.add(print);
+      const logged = loggedEvent(message);
+      if (logged?.origin.node !== node) return;
+      const print = printOfLogged(logged, message.subject);
+      if (wanted.has(print)) known.add(print);
     });
     const refusals = { ...range, filter: controlRecordSubject("refused") };
     await eachMessage(nc, inboxPrefix, refusals, (message) => {
@@ -61,15 +63,6 @@ export async function readPrints(
     });
   }
   return marks.map(({ print }) => known.has(print));
-}
-
-/** The print of a node's event in the log; undefined when it is none of that node's. */
-export function printOfLogged(node: string, message: StoredMessage): string | undefined {
-  const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
-  if (origin?.node !== node) return undefined;
-  const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
-  const id = headerValue(message.headerText, HEADER.id) ?? "";
-  return printOf({ seq: origin.seq, timeUs, id, subject: message.subject });
 }
 
 interface Range {
@@ -89,12 +82,13 @@ async function eachMessage(
   const filters = filter === undefined ? [] : [filter];
   const init = { nc, inboxPrefix, stream: STREAM.events, startSeq, headersOnly, filters };
   await using reader = await new StreamReader({ ...init, silenceMs: READ_SILENCE_MS }).start();
-  for (let reached = startSeq - 1; reached < lastSeq; ) {
-    if (filter !== undefined && reader.pending === 0) return;
-    for (const message of await reader.next()) {
-      if (message.seq > lastSeq) return;
-      take(message);
-      reached = message.seq;
-    }
+  let reached = 0;
+  for await (const messages of reader.backlog(lastSeq)) {
+    for (const message of messages) take(message);
+    reached = messages.at(-1)?.seq ?? reached;
+  }
+  // Deleted by hand: whatever is written next would stand where something else once stood.
+  if (filter === undefined && reached < lastSeq) {
+    throw new LogUnreadable(`the log ends at message ${reached}, its stream was at ${lastSeq}`);
   }
 }

@@ -451,8 +451,13 @@ export class SequencerMachine {
     for (const portion of portions) this.#plan(portion, nowMs, messages, logged, refused);
     if (marksDue) {
       this.#marksWanted = false;
-      messages.push(controlEntry("marks", marksOf(state), this.#nextPosition()));
+      const marks = marksOf(state);
+      // Too large to be stored, it would fail every batch from now on. Without it a start only reads more.
+      if (JSON.stringify(marks).length < this.#settings.rules.maxMessageBytes / 2) {
+        messages.push(controlEntry("marks", marks, this.#nextPosition()));
+      }
       state.sinceMarks = 0;
+      if (messages.length === 0) return [];
     }
     return [this.#write(messages, expect, { portions, logged, refused })];
   }

@@ -43,6 +43,15 @@ const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /** The log is quiet for so long: its marks are written, so that the next start reads nothing. */
 const QUIET_MS = 2000;
 
+/** A closed connection throws where an open one answers. */
+async function writeOrUnknown(...write: Parameters<typeof writeGuarded>): Promise<WriteResult> {
+  try {
+    return await writeGuarded(...write);
+  } catch (error) {
+    return { kind: "unknown", reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 /** Runs the sequencer's machine on the hub's server. `lead` and `stop` follow the lease. */
 export class Sequencer {
   readonly #init: SequencerInit;
@@ -163,7 +172,7 @@ export class Sequencer {
         return;
       case "write": {
         const started = performance.now();
-        void writeGuarded(this.#init.nc, output.messages, output.expect).then((result) => {
+        void writeOrUnknown(this.#init.nc, output.messages, output.expect).then((result) => {
           this.#writeMs = performance.now() - started;
           this.#judgeWrite(result);
           this.#run(this.#machine.written(output.token, result));

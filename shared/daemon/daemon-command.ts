@@ -99,11 +99,15 @@ async function run(program: DaemonProgram, path: string): Promise<undefined> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  let reloading: Promise<void> = Promise.resolve();
   process.on("SIGHUP", () => {
-    if (!daemon || stopping) return;
-    reload(daemon, path).catch((error: unknown) => {
-      process.stderr.write(`${program.name}: not reloaded: ${messageOf(error)}\n`);
-    });
+    const running = daemon;
+    if (!running || stopping) return;
+    reloading = reloading
+      .then(() => reload(running, path))
+      .catch((error: unknown) => {
+        process.stderr.write(`${program.name}: not reloaded: ${messageOf(error)}\n`);
+      });
   });
   daemon = await program.start(config);
   return undefined;

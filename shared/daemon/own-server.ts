@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Config } from "../config/index.ts";
 import { connectNats } from "../nats/connect.ts";
@@ -5,6 +6,7 @@ import { ConnectionWatch } from "../nats/connection-watch.ts";
 import { ensureStreams } from "../nats/ensure-stream.ts";
 import type { Link, LinkChange } from "../nats/link-table.ts";
 import { LinkWatch } from "../nats/link-watch.ts";
+import { backoffMs, REMOTE_POLICY } from "../nats/reconnect-policy.ts";
 import { diskSpace, serverHealth } from "../nats/server-health.ts";
 import { requireServerVersion } from "../nats/server-version.ts";
 import { wantedStreams } from "../nats/streams.ts";
@@ -36,6 +38,8 @@ export class OwnServer {
   #sys: NatsConnection | undefined;
   #links: LinkWatch | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Which of the connection's comings and goings is the last one. */
+  #connectionRun = 0;
 
   constructor(init: OwnServerInit) {
     this.#init = init;
@@ -97,19 +101,25 @@ export class OwnServer {
 
   async #onConnection(connected: boolean): Promise<void> {
     const { conditions, log, onServer } = this.#init;
+    const run = ++this.#connectionRun;
     if (!connected) {
       conditions.raise("server-down");
       onServer(false);
       return;
     }
-    try {
-      // The store may be another one than before.
-      await ensureStreams(this.nc, wantedStreams(this.#config));
-    } catch (error) {
-      log.error({ err: error }, "the streams can't be used");
-      conditions.raise("store-error", error instanceof Error ? error.message : String(error));
-      return;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        // The store may be another one than before.
+        await ensureStreams(this.nc, wantedStreams(this.#config));
+        break;
+      } catch (error) {
+        if (run !== this.#connectionRun || this.nc.isClosed()) return;
+        log.error({ err: error }, "the streams can't be used, tries again");
+        conditions.raise("store-error", error instanceof Error ? error.message : String(error));
+        await sleep(backoffMs(attempt, REMOTE_POLICY));
+      }
     }
+    if (run !== this.#connectionRun) return;
     conditions.clear("server-down");
     conditions.clear("store-error");
     onServer(true);

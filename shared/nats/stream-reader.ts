@@ -2,6 +2,7 @@ import { createInbox, nuid } from "@nats-io/nats-core";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { type StoredMessage, weightOf } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
+import { onceLost } from "./connection-lost.ts";
 import type { FlowWindow } from "./flow-window.ts";
 import { apiPrefix, JetStreamRefused, jetStreamApi } from "./jetstream-api.ts";
 import { headerTextOf } from "./raw-message.ts";
@@ -40,6 +41,8 @@ export interface StreamReaderInit {
 const DEFAULT_BUFFER_BYTES = 2 * 1024 * 1024;
 const PULL_MESSAGES = 2000;
 const PULL_EXPIRES_MS = 30_000;
+/** A backlog that stands still for so long is counted again. */
+const RECOUNT_MS = 2000;
 const NS_PER_MS = 1_000_000;
 
 /**
@@ -68,6 +71,7 @@ export class StreamReader {
   #wake: (() => void) | undefined;
   #lastHeardMs = 0;
   #silenceTimer: NodeJS.Timeout | undefined;
+  #forget: (() => void) | undefined;
   /** Messages of the stream that match and have not been delivered, as of the newest delivery. */
   pending = 0;
 
@@ -115,7 +119,7 @@ export class StreamReader {
     this.#subscription = nc.subscribe(this.#inbox, {
       callback: (error, message) => this.#onMessage(error, message),
     });
-    void nc.closed().then(() => this.break("the connection is closed"));
+    this.#forget = onceLost(nc, () => this.break("the connection is lost"));
     this.#watchSilence();
     this.#pull();
     return this;
@@ -132,6 +136,46 @@ export class StreamReader {
     return this.take(maxMessages);
   }
 
+  /** What there is by now, up to a sequence; ends there, also when some of it is deleted meanwhile. @throws ReaderBroken */
+  async *backlog(upTo: number, maxMessages = Number.POSITIVE_INFINITY): AsyncGenerator<StoredMessage[]> {
+    while (this.pending > 0 || this.#buffer.length > 0) {
+      if (this.#buffer.length === 0 && !(await this.#arrival(RECOUNT_MS))) {
+        // What was counted may have been purged: then nothing more comes, and nobody says so.
+        if (this.#buffer.length === 0) this.pending = await this.#countPending();
+        continue;
+      }
+      const messages = this.take(maxMessages);
+      const within = messages.filter(({ seq }) => seq <= upTo);
+      if (within.length > 0) yield within;
+      if (within.length < messages.length || within.at(-1)?.seq === upTo) return;
+    }
+  }
+
+  /** Whether something came within a time. @throws ReaderBroken */
+  async #arrival(timeoutMs: number): Promise<boolean> {
+    if (this.#broken) throw this.#broken;
+    let timer: NodeJS.Timeout | undefined;
+    const inTime = await new Promise<boolean>((resolve) => {
+      this.#wake = () => resolve(true);
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    clearTimeout(timer);
+    if (this.#broken) throw this.#broken;
+    return inTime;
+  }
+
+  async #countPending(): Promise<number> {
+    const { nc, stream, timeoutMs = 2000 } = this.#init;
+    const options = { prefix: this.#prefix, timeoutMs };
+    const info = await jetStreamApi<{ num_pending: number }>(
+      nc,
+      `CONSUMER.INFO.${stream}.${this.#name}`,
+      undefined,
+      options,
+    );
+    return info.num_pending;
+  }
+
   /** What is here already, possibly nothing. */
   take(maxMessages = Number.POSITIVE_INFINITY): StoredMessage[] {
     const taken = this.#buffer.length <= maxMessages ? this.#buffer : this.#buffer.slice(0, maxMessages);
@@ -146,8 +190,9 @@ export class StreamReader {
     if (this.#broken) return;
     this.#broken = new ReaderBroken(`${this.#init.stream}: ${reason}`);
     clearInterval(this.#silenceTimer);
+    this.#forget?.();
     this.#subscription?.unsubscribe();
-    this.#wake?.();
+    this.#wakeUp();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,6 +27,8 @@ export const HEADER = {
   log: "Cim-Log",
   /** `<node> <incarnation> <lane> <seq>`: where it came from. */
   origin: "Cim-Origin",
+  /** Of an event in CIM_REFUSED: the subject it was published to. */
+  subject: "Cim-Subject",
   /** The event's id, the same on every node. */
   id: "Cim-Id",
   /** `<appended, µs> <ingested, µs>`, both since the epoch: the origin's and the sequencer's clock. */

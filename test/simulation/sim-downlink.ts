@@ -155,9 +155,6 @@ export class SimDownlink {
       case "raise":
         env.trace(() => `${name} raises ${output.code}: ${output.detail}`);
         this.raised.add(output.code);
-        return;
-      case "clear":
-        this.raised.delete(output.code);
     }
   }
 

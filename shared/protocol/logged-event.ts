@@ -1,0 +1,25 @@
+import type { StoredMessage } from "./event.ts";
+import { headerValue } from "./headers.ts";
+import { HEADER } from "./names.ts";
+import { type Origin, parseOrigin, printOf } from "./origin.ts";
+
+/** What the log's headers say of an event: whose it is, and when and as what its origin stored it. */
+export interface LoggedEvent {
+  readonly origin: Origin;
+  readonly id: string;
+  /** When the origin's outbox stored it, µs since the epoch. */
+  readonly timeUs: number;
+}
+
+/** Reads them from a message of the log or a copy; undefined: a control record. */
+export function loggedEvent(message: Pick<StoredMessage, "headerText">): LoggedEvent | undefined {
+  const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
+  if (!origin) return undefined;
+  const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
+  return { origin, id: headerValue(message.headerText, HEADER.id) ?? "", timeUs };
+}
+
+/** The print that the event had in its origin's outbox. */
+export function printOfLogged({ origin, id, timeUs }: LoggedEvent, subject: string): string {
+  return printOf({ seq: origin.seq, timeUs, id, subject });
+}
