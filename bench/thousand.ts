@@ -1,8 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { connectNats } from "../shared/nats/connect.ts";
 import { createUserKey } from "../shared/nats/nkeys.ts";
 import { type Heartbeat, PROTOCOL_VERSION } from "../shared/protocol/messages.ts";
 import { heartbeatSubject } from "../shared/protocol/subjects.ts";
@@ -10,7 +7,7 @@ import { Arm } from "./support/arms.ts";
 import { progress, report, spreadOf } from "./support/figures.ts";
 import { readOptions } from "./support/options.ts";
 import { processUse } from "./support/process-use.ts";
-import { SimulatedUplink } from "./support/simulated-uplink.ts";
+import { connectAsDaemon, SimulatedUplink } from "./support/simulated-uplink.ts";
 
 const USAGE = `
 npm run bench -- thousand [--leaves 1000] [--rate 10] [--seconds 30] [--heartbeat-ms 1000] [--quick] [--json]
@@ -39,7 +36,7 @@ await using arm = await Arm.start("cim", {
 });
 const coordinator = arm.hub.daemon?.pid ?? 0;
 const server = arm.hub.nats?.pid ?? 0;
-const connections = await connectAsDaemon();
+const connections = await connectAsDaemon(arm.hub, CONNECTIONS);
 try {
   await run();
 } finally {
@@ -146,16 +143,6 @@ function heartbeatOf(node: string): Heartbeat {
     disk: { freeBytes: 1e10, runwayS: null },
     conditions: [],
   };
-}
-
-/** As a daemon, because programs may not ship; as many connections as make the server's work realistic. */
-async function connectAsDaemon(): Promise<NatsConnection[]> {
-  const seed = (await readFile(join(arm.hub.paths.data, "agent.nk"), "utf8")).trim();
-  return Promise.all(
-    Array.from({ length: CONNECTIONS }, (_, at) =>
-      connectNats({ url: arm.hub.natsUrl, seed, name: `bench leaves ${at}` }),
-    ),
-  );
 }
 
 function usedHere(): number {

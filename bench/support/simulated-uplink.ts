@@ -1,6 +1,10 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { UplinkMachine } from "../../agent/uplink/uplink-machine.ts";
 import type { UplinkOutput } from "../../agent/uplink/uplink-output.ts";
+import type { LabNode } from "../../lab/lab-node.ts";
+import { connectNats } from "../../shared/nats/connect.ts";
 import { encodeBlock } from "../../shared/protocol/block.ts";
 import { uuidv7 } from "../../shared/protocol/identity.ts";
 import { ingestReply } from "../../shared/protocol/messages.ts";
@@ -107,4 +111,14 @@ export class SimulatedUplink {
       .catch(() => undefined);
     this.#run(this.#machine.answered(token, reply));
   }
+}
+
+/** Connections to the hub's server as its daemon has them, because programs may not ship. The caller closes them. */
+export async function connectAsDaemon(hub: LabNode, count: number): Promise<NatsConnection[]> {
+  const seed = (await readFile(join(hub.paths.data, "agent.nk"), "utf8")).trim();
+  return Promise.all(
+    Array.from({ length: count }, (_, at) =>
+      connectNats({ url: hub.natsUrl, seed, name: `bench leaves ${at}` }),
+    ),
+  );
 }
