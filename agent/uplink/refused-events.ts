@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
+import { liveRequest } from "../../shared/nats/live-request.ts";
 import { EncodedHeaders } from "../../shared/nats/raw-message.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedLogHeaders, headerLine } from "../../shared/protocol/headers.ts";
@@ -58,7 +59,7 @@ export class RefusedEvents {
     const subject = `${refusedSubject(reason, tooLong ? digestSubject(message.subject) : message.subject)}.${key}`;
     if (await getMessage(this.#nc, STREAM.refused, { last_by_subj: subject })) return;
     const headers = new EncodedHeaders(headerLine(HEADER.subject, message.subject) + headerText);
-    const ack = await this.#nc.request(subject, message.body, { headers, timeout: PUBLISH_TIMEOUT_MS });
+    const ack = await liveRequest(this.#nc, subject, message.body, { headers, timeout: PUBLISH_TIMEOUT_MS });
     const { error } = ack.json<{ error?: { description?: string } }>();
     if (error) throw new Error(`${STREAM.refused}: ${error.description ?? "not stored"}`);
   }

@@ -1,5 +1,6 @@
 import { type NatsConnection, NoRespondersError, RequestError } from "@nats-io/transport-node";
 import { StreamFeed } from "../../shared/follow/stream-feed.ts";
+import { liveRequest } from "../../shared/nats/live-request.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../shared/nats/reconnect-policy.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
@@ -303,7 +304,7 @@ export class Uplink {
 
   async #request(payload: Uint8Array, timeoutMs: number): Promise<IngestReply | undefined> {
     try {
-      const answer = await this.#init.nc.request(ingestSubject(this.#init.node), payload, {
+      const answer = await liveRequest(this.#init.nc, ingestSubject(this.#init.node), payload, {
         timeout: timeoutMs,
       });
       return ingestReply.parse(answer.json());

@@ -1,6 +1,6 @@
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { headerLine } from "../protocol/headers.ts";
-import { ConnectionLost, onceLost } from "./connection-lost.ts";
+import { liveRequest } from "./live-request.ts";
 import { EncodedHeaders } from "./raw-message.ts";
 
 /** A message to be written. `headerText`: lines `Name: value\r\n`, no `Nats-*` among them. */
@@ -141,27 +141,20 @@ async function writeBatch(
   return readAnswer(await committed);
 }
 
-/** Ends with the connection too: whoever waits reads the stream again as soon as it is back, not ten seconds later. */
-function request(
+async function request(
   nc: NatsConnection,
   message: OutgoingMessage,
   lines: string,
   timeout: number,
 ): Promise<Msg | Error> {
-  return new Promise((resolve) => {
-    const forget = onceLost(nc, () => resolve(new ConnectionLost("the connection was lost")));
-    const end = (answer: unknown) => {
-      forget();
-      resolve(answer instanceof Error ? answer : new Error(String(answer)));
-    };
-    nc.request(message.subject, message.body, { timeout, headers: new EncodedHeaders(lines) }).then(
-      (answer) => {
-        forget();
-        resolve(answer);
-      },
-      end,
-    );
-  });
+  try {
+    return await liveRequest(nc, message.subject, message.body, {
+      timeout,
+      headers: new EncodedHeaders(lines),
+    });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 function readAnswer(answer: Msg | Error): WriteResult {

@@ -5,29 +5,48 @@ export class ConnectionLost extends Error {
   override readonly name = "ConnectionLost";
 }
 
-const waiting = new WeakMap<NatsConnection, Set<() => void>>();
+interface Watched {
+  readonly waiting: Set<() => void>;
+  down: boolean;
+}
+
+const watched = new WeakMap<NatsConnection, Watched>();
 
 /**
  * Runs something once when the connection is lost: the client itself leaves a request that was sent before to its time-out,
  * however long that is. Gives a function that forgets it.
  */
 export function onceLost(nc: NatsConnection, what: () => void): () => void {
-  let all = waiting.get(nc);
-  if (!all) {
-    all = new Set();
-    waiting.set(nc, all);
-    void watch(nc, all);
-  }
-  const mine = all;
-  mine.add(what);
-  return () => void mine.delete(what);
+  const { waiting } = watchedOf(nc);
+  waiting.add(what);
+  return () => void waiting.delete(what);
 }
 
-async function watch(nc: NatsConnection, all: Set<() => void>): Promise<void> {
+/** Not connected at this moment. What is sent while the client shakes hands with its server anew is lost, too. */
+export function isDown(nc: NatsConnection): boolean {
+  const state = watchedOf(nc);
+  // The client has no server's information from the moment on in which it lost it, before it says so.
+  if (nc.info === undefined) state.down = true;
+  return state.down;
+}
+
+function watchedOf(nc: NatsConnection): Watched {
+  let state = watched.get(nc);
+  if (!state) {
+    state = { waiting: new Set(), down: false };
+    watched.set(nc, state);
+    void watch(nc, state);
+  }
+  return state;
+}
+
+async function watch(nc: NatsConnection, state: Watched): Promise<void> {
   for await (const { type } of nc.status()) {
+    if (type === "reconnect") state.down = false;
     if (type !== "disconnect" && type !== "close") continue;
-    const lost = [...all];
-    all.clear();
+    state.down = true;
+    const lost = [...state.waiting];
+    state.waiting.clear();
     for (const what of lost) what();
   }
 }

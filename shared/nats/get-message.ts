@@ -2,6 +2,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import type { ApiOptions } from "./jetstream-api.ts";
+import { liveRequest } from "./live-request.ts";
 import { headerTextOf } from "./raw-message.ts";
 
 export type MessageQuery =
@@ -18,7 +19,8 @@ export async function getMessage(
   query: MessageQuery,
   options: ApiOptions = {},
 ): Promise<StoredMessage | undefined> {
-  const answer = await nc.request(
+  const answer = await liveRequest(
+    nc,
     `${options.prefix ?? "$JS.API"}.DIRECT.GET.${stream}`,
     JSON.stringify(query),
     {

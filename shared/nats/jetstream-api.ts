@@ -1,4 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { liveRequest } from "./live-request.ts";
 
 /** The prefix of a JetStream API: the own server's, or that of another domain over the link. */
 export function apiPrefix(domain?: string): string {
@@ -31,7 +32,7 @@ export async function jetStreamApi<T>(
   options: ApiOptions = {},
 ): Promise<T> {
   const payload = body === undefined ? "" : JSON.stringify(body);
-  const answer = await nc.request(`${options.prefix ?? "$JS.API"}.${request}`, payload, {
+  const answer = await liveRequest(nc, `${options.prefix ?? "$JS.API"}.${request}`, payload, {
     timeout: options.timeoutMs ?? 5000,
   });
   const parsed = answer.json<{ error?: { code?: number; err_code?: number; description?: string } }>();

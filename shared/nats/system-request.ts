@@ -1,4 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { liveRequest } from "./live-request.ts";
 
 /** A server answered a request to its system account with an error. */
 export class SystemRequestFailed extends Error {
@@ -22,7 +23,7 @@ export async function systemRequest<T>(
   timeoutMs = 2_000,
 ): Promise<T> {
   const payload = body === undefined ? "" : JSON.stringify(body);
-  const answer = (await nc.request(subject, payload, { timeout: timeoutMs })).json<SystemAnswer>();
+  const answer = (await liveRequest(nc, subject, payload, { timeout: timeoutMs })).json<SystemAnswer>();
   if (answer.error) {
     const { code, description } = answer.error;
     throw new SystemRequestFailed(
