@@ -13,16 +13,18 @@ const QUICK_MS = 8;
 const REMEMBERED_BATCHES = 64;
 
 /**
- * How large a batch may be. One origin alone gets the largest; where several share the log, a batch is only as large as
- * the disk takes within 20 ms, or those that are live would wait for the one that has a backlog.
+ * How large a batch may be. One origin alone gets the largest; where several share the log, one gets only as much as the
+ * disk takes within 20 ms, or those that are live would wait for the one that has a backlog. Many that are live fill the
+ * largest batch all the same: with smaller ones a thousand leaves fall behind on a slow disk.
  */
 export class BatchPace implements BatchBounds {
+  readonly events = MOST_EVENTS;
   readonly bytes = MOST_BYTES;
   readonly #lastBatchOf = new Map<string, number>();
   #batch = 0;
   #paced = MOST_EVENTS;
 
-  get events(): number {
+  get eventsOfOne(): number {
     return this.#lastBatchOf.size > 1 ? this.#paced : MOST_EVENTS;
   }
 

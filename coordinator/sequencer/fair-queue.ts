@@ -32,6 +32,8 @@ export interface Portion {
 export interface BatchBounds {
   readonly events: number;
   readonly bytes: number;
+  /** Of one origin beside others, when more than its equal share. Default: no bound of its own. */
+  readonly eventsOfOne?: number;
 }
 
 interface Line {
@@ -73,7 +75,8 @@ export class FairQueue {
     const portions: Portion[] = [];
     let { events, bytes } = bounds;
     const share = Math.max(1, Math.floor(bounds.events / Math.max(1, this.#lines.size)));
-    for (const limit of [share, Number.POSITIVE_INFINITY]) {
+    const more = (bounds.eventsOfOne ?? Number.POSITIVE_INFINITY) - share;
+    for (const limit of [share, more]) {
       for (const node of this.#order) {
         let room = limit;
         while (room > 0 && events > 0 && (bytes > 0 || portions.length === 0)) {

@@ -32,6 +32,16 @@ describe("what waits, by origin", () => {
     expect(ofBacklog.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(39);
   });
 
+  it("gives one with a backlog no more than its bound beside others, and many with little the whole batch", () => {
+    const queue = new FairQueue();
+    queue.push("backlog", block(1, 900));
+    for (let i = 0; i < 20; i++) queue.push(`live${i}`, block(2 + i, 4));
+    const portions = queue.take({ events: 400, bytes: WIDE, eventsOfOne: 50 });
+    const of = (name: string) =>
+      portions.filter(({ node }) => node.startsWith(name)).reduce((sum, { from, to }) => sum + to - from, 0);
+    expect([of("backlog"), of("live")]).toEqual([50, 80]);
+  });
+
   it("lets no origin wait longer than a round when there are more than fit", () => {
     const queue = new FairQueue();
     const nodes = ["a", "b", "c", "d", "e"];
