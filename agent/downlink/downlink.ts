@@ -201,7 +201,7 @@ export class Downlink {
   }
 
   async #survey(token: number): Promise<void> {
-    const { nc, inboxPrefix, hubDomain, node } = this.#init;
+    const { nc, inboxPrefix, hubDomain } = this.#init;
     await this.#writer.sync();
     if (!this.#prepared) await this.#prepare();
     const state = await readCopyState(nc);
@@ -210,7 +210,6 @@ export class Downlink {
       nc,
       inboxPrefix,
       domain: hubDomain,
-      consumerName: copyConsumer(node),
       timeoutMs: HUB_TIMEOUT_MS,
     });
     const copy = await readReignHistory({ nc, inboxPrefix });

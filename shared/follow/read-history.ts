@@ -1,7 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { getMessage } from "../nats/get-message.ts";
+import { getMessage, getMessages } from "../nats/get-message.ts";
 import { apiPrefix, streamState } from "../nats/jetstream-api.ts";
-import { StreamReader } from "../nats/stream-reader.ts";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
@@ -16,9 +15,8 @@ export function positionOf(message: StoredMessage | undefined): LogPosition | un
 export interface HistorySource {
   readonly nc: NatsConnection;
   readonly inboxPrefix: string;
-  /** JetStream domain of another server, and the consumer name that rights allow there. */
+  /** JetStream domain of another server. */
   readonly domain?: string;
-  readonly consumerName?: string;
   readonly timeoutMs?: number;
 }
 
@@ -45,19 +43,8 @@ export async function readReignHistory(source: HistorySource): Promise<StreamHis
   add(
     await getMessage(nc, STREAM.events, { seq: state.first_seq, next_by_subj: SUBJECT.allEvents }, options),
   );
-  await using reader = await new StreamReader({
-    nc,
-    inboxPrefix,
-    stream: STREAM.events,
-    startSeq: state.first_seq,
-    filters: [controlRecordSubject("reign")],
-    headersOnly: true,
-    timeoutMs,
-    silenceMs: timeoutMs,
-    ...(source.domain !== undefined && { domain: source.domain }),
-    ...(source.consumerName !== undefined && { consumerName: source.consumerName }),
-  }).start();
-  while (reader.pending > 0) for (const record of await reader.next()) add(record);
+  const query = { seq: state.first_seq, next_by_subj: controlRecordSubject("reign") };
+  for (const record of await getMessages(nc, STREAM.events, query, { ...options, inboxPrefix })) add(record);
   reigns.sort((a, b) => a.index - b.index);
   const last = await getMessage(nc, STREAM.events, { last_by_subj: SUBJECT.allEvents }, options);
   return { reigns, last: positionOf(last), ...range };

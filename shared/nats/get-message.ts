@@ -1,6 +1,8 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import { createInbox } from "@nats-io/nats-core";
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
+import { ConnectionLost, isDown, onceLost } from "./connection-lost.ts";
 import type { ApiOptions } from "./jetstream-api.ts";
 import { liveRequest } from "./live-request.ts";
 import { headerTextOf } from "./raw-message.ts";
@@ -31,6 +33,72 @@ export async function getMessage(
   if (code === 404) return undefined;
   if (code !== 0)
     throw new Error(`${stream}: direct get answered ${code} ${answer.headers?.description ?? ""}`);
+  return storedMessageOf(answer);
+}
+
+/** As many as one answer may have; the server sends no more than its own bound on bytes. */
+const BATCH = 256;
+
+/**
+ * All messages of these subjects from a sequence on, as there are by now, oldest first. By direct gets, which leave nothing
+ * at the server: unlike readers with a consumer of one name, two that overlap can't take each other's messages.
+ */
+export async function getMessages(
+  nc: NatsConnection,
+  stream: string,
+  query: { readonly seq: number; readonly next_by_subj: string },
+  options: ApiOptions & { readonly inboxPrefix: string },
+): Promise<StoredMessage[]> {
+  const found: StoredMessage[] = [];
+  for (let seq = query.seq; ; ) {
+    const part = await getBatch(nc, stream, { ...query, seq }, options);
+    found.push(...part.messages);
+    const last = part.messages.at(-1);
+    if (!last || !part.more) return found;
+    seq = last.seq + 1;
+  }
+}
+
+function getBatch(
+  nc: NatsConnection,
+  stream: string,
+  query: { readonly seq: number; readonly next_by_subj: string },
+  options: ApiOptions & { readonly inboxPrefix: string },
+): Promise<{ messages: StoredMessage[]; more: boolean }> {
+  const { prefix = "$JS.API", timeoutMs = 5000, inboxPrefix } = options;
+  const inbox = createInbox(inboxPrefix);
+  return new Promise((resolve, reject) => {
+    if (isDown(nc)) throw new ConnectionLost("the connection is down");
+    const messages: StoredMessage[] = [];
+    const end = (finish: () => void) => {
+      clearTimeout(timer);
+      forget();
+      subscription.unsubscribe();
+      finish();
+    };
+    const fail = (error: Error) => end(() => reject(error));
+    const timer = setTimeout(() => fail(new Error(`${stream}: no answer within ${timeoutMs} ms`)), timeoutMs);
+    const forget = onceLost(nc, () => fail(new ConnectionLost("the connection was lost")));
+    const subscription = nc.subscribe(inbox, {
+      callback: (error, message) => {
+        if (error) return fail(error);
+        const code = message.headers?.code ?? 0;
+        if (code === 0) {
+          messages.push(storedMessageOf(message));
+          return;
+        }
+        // 204: all that was asked for; 404: there is none. 503: nobody has the stream.
+        if (code !== 204 && code !== 404) return fail(new Error(`${stream}: direct get answered ${code}`));
+        const more = Number(headerValue(headerTextOf(message), "Nats-Num-Pending") ?? 0) > 0;
+        end(() => resolve({ messages, more }));
+      },
+    });
+    const request = JSON.stringify({ ...query, batch: BATCH });
+    nc.publish(`${prefix}.DIRECT.GET.${stream}`, request, { reply: inbox });
+  });
+}
+
+function storedMessageOf(answer: Msg): StoredMessage {
   const text = headerTextOf(answer);
   const time = headerValue(text, "Nats-Time-Stamp") ?? "";
   return {

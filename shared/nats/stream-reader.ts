@@ -167,13 +167,14 @@ export class StreamReader {
   async #countPending(): Promise<number> {
     const { nc, stream, timeoutMs = 2000 } = this.#init;
     const options = { prefix: this.#prefix, timeoutMs };
-    const info = await jetStreamApi<{ num_pending: number }>(
+    const info = await jetStreamApi<{ num_pending: number; delivered: { consumer_seq: number } }>(
       nc,
       `CONSUMER.INFO.${stream}.${this.#name}`,
       undefined,
       options,
     );
-    return info.num_pending;
+    // What the server sent and a slow link has not yet brought is still to come.
+    return info.num_pending + Math.max(0, info.delivered.consumer_seq - this.#consumerSeq);
   }
 
   /** What is here already, possibly nothing. */
