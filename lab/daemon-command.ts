@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { LabError } from "./lab-error.ts";
 
 /**
- * Node's options for a daemon, as bin/launch.sh has them: a sixth less resident memory, half of the peak in catch-up,
+ * Node's options for a daemon, as bin/launch.sh has them: a tenth less resident memory, up to two fifths in catch-up,
  * measured by bench/footprint. None of them is a limit at which it would end: they have the garbage of buffers collected
  * sooner. (--optimize-for-size would take 6 MB more off, at 60 % more CPU per event in a backlog.)
  */
