@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { isNotActedOnYet } from "../shared/config/config-notes.ts";
 import { configDocument } from "../shared/config/config-schema.ts";
-import { defaultOf, lookUp } from "../shared/config/described-key.ts";
+import { defaultOf, lookUp, unwrap } from "../shared/config/described-key.ts";
 import { VARIABLES } from "../shared/config/environment-variables.ts";
 import { CONDITIONS, type ConditionDeclaration } from "../shared/observe/condition-table.ts";
 import { METRICS, type MetricDeclaration } from "../shared/observe/metric-table.ts";
@@ -115,17 +115,4 @@ function listIn(schema: z.core.$ZodType): z.core.$ZodType | undefined {
 function objectIn(schema: z.core.$ZodType): z.ZodObject | undefined {
   const inner = unwrap(listIn(schema) ?? schema);
   return inner instanceof z.ZodObject ? inner : undefined;
-}
-
-function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
-  let inner = schema;
-  while (
-    inner instanceof z.ZodDefault ||
-    inner instanceof z.ZodPrefault ||
-    inner instanceof z.ZodNullable ||
-    inner instanceof z.ZodOptional
-  ) {
-    inner = inner.unwrap();
-  }
-  return inner;
 }

@@ -32,13 +32,7 @@ async function eachHeader(
     headersOnly: true,
     silenceMs: 5000,
   }).start();
-  for (;;) {
-    for (const message of await reader.next()) {
-      if (message.seq > state.last_seq) return;
-      take(message);
-    }
-    if (reader.pending === 0) return;
-  }
+  for await (const messages of reader.backlog(state.last_seq)) messages.forEach(take);
 }
 
 /** What the copy has beyond a log index, in the copy's order. */

@@ -42,8 +42,7 @@ async function firstAtOrAfter(
     headersOnly: true,
     silenceMs: 5000,
   }).start();
-  while (reader.pending > 0) {
-    const messages = await reader.next();
+  for await (const messages of reader.backlog(Number.MAX_SAFE_INTEGER)) {
     const found = messages.find((message) => (positionOf(message)?.index ?? 0) >= index);
     if (found) return found.seq;
   }

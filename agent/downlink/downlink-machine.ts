@@ -1,3 +1,4 @@
+import { AwaitedAnswer } from "../../shared/follow/awaited-answer.ts";
 import { continuation } from "../../shared/follow/continuity.ts";
 import { lastCommonPosition, type ReignHistory, sequenceOf } from "../../shared/follow/reign-history.ts";
 import type { OutgoingMessage, WriteResult } from "../../shared/nats/batch-publisher.ts";
@@ -52,8 +53,7 @@ interface Queued {
 export class DownlinkMachine {
   readonly #settings: DownlinkSettings;
   #phase: "idle" | "surveying" | "mending" | "following" = "idle";
-  #nextToken = 1;
-  #expectedToken = 0;
+  readonly #awaited = new AwaitedAnswer();
   /** Last message durably in the copy. */
   #position: LogPosition | undefined;
   /** Last message taken over from the log. */
@@ -85,7 +85,7 @@ export class DownlinkMachine {
 
   /** Whether what was asked for under that token is still waited for. */
   awaits(token: number): boolean {
-    return token === this.#expectedToken;
+    return this.#awaited.is(token);
   }
 
   begin(): DownlinkOutput[] {
@@ -105,7 +105,7 @@ export class DownlinkMachine {
     token: number,
     seen: { readonly copy: ReignHistory; readonly log: LogView } | undefined,
   ): DownlinkOutput[] {
-    if (!this.#isExpected(token)) return [];
+    if (!this.#awaited.came(token)) return [];
     if (!seen) return this.#later();
     const { copy, log } = seen;
     this.#position = copy.last;
@@ -119,7 +119,7 @@ export class DownlinkMachine {
       this.#phase = "mending";
       return [
         { do: "raise", code: "copy-behind-log-start", detail },
-        { do: "empty", token: this.#expect() },
+        { do: "empty", token: this.#awaited.ask() },
       ];
     }
     const common = lastCommonPosition(copy, log);
@@ -134,7 +134,7 @@ export class DownlinkMachine {
       this.#phase = "mending";
       return [
         { do: "raise", code: "copy-diverged", detail },
-        { do: "discard", token: this.#expect(), beyond },
+        { do: "discard", token: this.#awaited.ask(), beyond },
       ];
     }
     const seq = sequenceOf(log, common);
@@ -144,7 +144,7 @@ export class DownlinkMachine {
 
   /** The copy was mended: look again. */
   discarded(token: number, done: boolean): DownlinkOutput[] {
-    if (!this.#isExpected(token)) return [];
+    if (!this.#awaited.came(token)) return [];
     return done ? this.begin() : this.#later();
   }
 
@@ -221,22 +221,11 @@ export class DownlinkMachine {
     const reading = this.#phase === "following";
     this.#queue = [];
     this.#queueBytes = 0;
-    this.#expectedToken = 0;
+    this.#awaited.forget();
     return reading ? [{ do: "stop-reading" }] : [];
   }
 
   #survey(): DownlinkOutput {
-    return { do: "survey", token: this.#expect() };
-  }
-
-  #expect(): number {
-    this.#expectedToken = this.#nextToken++;
-    return this.#expectedToken;
-  }
-
-  #isExpected(token: number): boolean {
-    if (token !== this.#expectedToken) return false;
-    this.#expectedToken = 0;
-    return true;
+    return { do: "survey", token: this.#awaited.ask() };
   }
 }

@@ -1,3 +1,4 @@
+import { AwaitedAnswer } from "../../shared/follow/awaited-answer.ts";
 import type { Block } from "../../shared/protocol/block.ts";
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import type { IngestReply, IngestRequest, LaneReply, Refusal } from "../../shared/protocol/messages.ts";
@@ -40,8 +41,7 @@ interface InFlight {
 export class UplinkMachine {
   readonly #settings: UplinkSettings;
   #phase: Phase = { name: "idle" };
-  #nextToken = 1;
-  #expectedToken = 0;
+  readonly #awaited = new AwaitedAnswer();
   #seen: Reign | undefined;
   #outbox: OutboxRange = { first: 1, last: 0 };
   #incarnation = 0;
@@ -96,7 +96,7 @@ export class UplinkMachine {
 
   /** Whether what was asked for under that token is still waited for. */
   awaits(token: number): boolean {
-    return token === this.#expectedToken;
+    return this.#awaited.is(token);
   }
 
   /** All own events are in the log or the outbox: what a copy has of them is not needed to ship. */
@@ -113,7 +113,7 @@ export class UplinkMachine {
   begin(): UplinkOutput[] {
     const stop = this.#drop();
     this.#phase = { name: "surveying" };
-    return [...stop, { do: "survey", token: this.#expect() }];
+    return [...stop, { do: "survey", token: this.#awaited.ask() }];
   }
 
   /** The link went down: nothing that is on its way will be answered. */
@@ -124,7 +124,7 @@ export class UplinkMachine {
   }
 
   surveyed(token: number, outbox: OutboxRange | undefined): UplinkOutput[] {
-    if (!this.#isExpected(token)) return [];
+    if (!this.#awaited.came(token)) return [];
     if (!outbox) return this.#later();
     this.#outbox = { first: Math.max(1, outbox.first), last: outbox.last };
     this.#phase = { name: "greeting" };
@@ -134,12 +134,12 @@ export class UplinkMachine {
       seen: this.#seen ?? null,
       outbox: this.#outbox,
     };
-    return [{ do: "ask", token: this.#expect(), request }];
+    return [{ do: "ask", token: this.#awaited.ask(), request }];
   }
 
   answered(token: number, reply: IngestReply | undefined): UplinkOutput[] {
     const shipped = this.#inFlight.find((block) => block.token === token);
-    if (!shipped && !this.#isExpected(token)) return [];
+    if (!shipped && !this.#awaited.came(token)) return [];
     if (!reply)
       return [
         { do: "raise", code: "hub-unreachable", detail: "the sequencer does not answer" },
@@ -166,13 +166,13 @@ export class UplinkMachine {
   }
 
   found(token: number, own: LaneMark | undefined): UplinkOutput[] {
-    if (!this.#isExpected(token) || this.#phase.name !== "searching") return [];
+    if (!this.#awaited.came(token) || this.#phase.name !== "searching") return [];
     const { search } = this.#phase;
     return this.#step(search, search.found(own));
   }
 
   sampled(token: number, own: readonly LaneMark[]): UplinkOutput[] {
-    if (!this.#isExpected(token) || this.#phase.name !== "searching") return [];
+    if (!this.#awaited.came(token) || this.#phase.name !== "searching") return [];
     const { search } = this.#phase;
     return this.#step(search, search.sampled(own));
   }
@@ -196,7 +196,7 @@ export class UplinkMachine {
 
   /** `whole`: the copy has the outbox's first event too, so that it had all that ever was in between. */
   refillEnded(token: number, whole: boolean): UplinkOutput[] {
-    if (!this.#isExpected(token) || this.#phase.name !== "refilling") return [];
+    if (!this.#awaited.came(token) || this.#phase.name !== "refilling") return [];
     const { before } = this.#phase;
     if (!whole) {
       if (!this.#isAccepted(this.#lastOffered, before)) return this.#stopAtHole(this.#lastOffered, before);
@@ -244,11 +244,13 @@ export class UplinkMachine {
   #step({ lane }: LaneSearch, next: LaneStep): UplinkOutput[] {
     switch (next.step) {
       case "find":
-        return [{ do: "find", token: this.#expect(), seq: next.seq, in: next.in }];
+        return [{ do: "find", token: this.#awaited.ask(), seq: next.seq, in: next.in }];
       case "sample":
-        return [{ do: "sample", token: this.#expect(), after: next.after, upTo: next.upTo, count: SAMPLE }];
+        return [
+          { do: "sample", token: this.#awaited.ask(), after: next.after, upTo: next.upTo, count: SAMPLE },
+        ];
       case "compare":
-        return [{ do: "ask", token: this.#expect(), request: { op: "prints", marks: [...next.marks] } }];
+        return [{ do: "ask", token: this.#awaited.ask(), request: { op: "prints", marks: [...next.marks] } }];
       case "continue":
         return this.#continue(lane);
       case "hole":
@@ -273,7 +275,7 @@ export class UplinkMachine {
   #incarnate(reign: Reign, predecessor: number, common: LaneMark): UplinkOutput[] {
     this.#phase = { name: "incarnating", incarnation: predecessor + 1, common };
     const request: IngestRequest = { op: "incarnate", reign, predecessor, common };
-    return [{ do: "ask", token: this.#expect(), request }];
+    return [{ do: "ask", token: this.#awaited.ask(), request }];
   }
 
   /** The lane's mark is ours: ship what comes after it. */
@@ -299,7 +301,7 @@ export class UplinkMachine {
     this.#phase = { name: "refilling", before: first };
     const detail = `the log has events up to ${lane.mark.seq}, the outbox begins at ${first}: those between come from the copy`;
     out.push({ do: "raise", code: "log-went-back", detail });
-    return [...out, { do: "refill", token: this.#expect(), after: lane.mark.seq, before: first }];
+    return [...out, { do: "refill", token: this.#awaited.ask(), after: lane.mark.seq, before: first }];
   }
 
   #readFrom(seq: number): UplinkOutput[] {
@@ -335,7 +337,7 @@ export class UplinkMachine {
 
   #setAside(refusals: readonly Refusal[]): UplinkOutput[] {
     if (refusals.length === 0) return [];
-    const token = this.#nextToken++;
+    const token = this.#awaited.token();
     this.#settingAside.add(token);
     const detail = `the log refused ${refusals.length}: ${refusals[0]?.reason}, event ${refusals[0]?.seq}`;
     return [
@@ -363,7 +365,7 @@ export class UplinkMachine {
     if (this.#settingAside.size > 0) return out;
     while (this.#inFlight.length < this.#settings.maxInFlight && !this.#queue.empty) {
       const events = this.#queue.take(this.#settings.blockBytes(), this.#holeBefore);
-      const token = this.#nextToken++;
+      const token = this.#awaited.token();
       const acceptedHole = this.#holeBefore !== undefined && events[0]?.seq === this.#holeBefore;
       const block: Block = {
         incarnation: this.#incarnation,
@@ -405,7 +407,7 @@ export class UplinkMachine {
     this.#queue.clear();
     this.#inFlight = [];
     this.#settingAside.clear();
-    this.#expectedToken = 0;
+    this.#awaited.forget();
     const out: UplinkOutput[] = wasReading ? [{ do: "stop-reading" }] : [];
     // Until the next greeting this may be another outbox: what was confirmed may not be of it.
     if (this.#trimmable > 0) {
@@ -413,17 +415,5 @@ export class UplinkMachine {
       out.push({ do: "confirmed", seq: 0 });
     }
     return out;
-  }
-
-  #expect(): number {
-    this.#expectedToken = this.#nextToken++;
-    return this.#expectedToken;
-  }
-
-  /** An answer counts once: the network may deliver it twice. */
-  #isExpected(token: number): boolean {
-    if (token !== this.#expectedToken) return false;
-    this.#expectedToken = 0;
-    return true;
   }
 }

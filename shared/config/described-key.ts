@@ -64,7 +64,8 @@ function step(schema: z.core.$ZodType | undefined, part: PropertyKey): z.core.$Z
   return undefined;
 }
 
-function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+/** The schema inside defaults, nulls and optionals. */
+export function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
   let inner = schema;
   while (
     inner instanceof z.ZodDefault ||
