@@ -30,9 +30,9 @@ beforeEach(async () => {
   await write(
     "entry.ts",
     `const [how = "", ...rest]: string[] = process.argv.slice(2);
-     console.log(JSON.stringify({ pid: process.pid, major: parseInt(process.versions.node), rest }));
      if (how === "wait") setInterval(() => {}, 1000);
-     if (how === "wait") process.on("SIGTERM", () => process.exit(7));
+     if (how === "wait") process.on("SIGTERM", () => process.exit(7)); // before the line that says so is out
+     console.log(JSON.stringify({ pid: process.pid, major: parseInt(process.versions.node), rest }));
      if (how === "code") process.exitCode = Number(rest[0]);`,
   );
 });
