@@ -31,3 +31,9 @@ export function headerTextOf(message: Msg): string {
   // The block ends in an empty line.
   return text.slice(first + 2, text.length - 2);
 }
+
+/** A delivered message's size as JetStream counts it against a pull's `max_bytes`. */
+export function deliveredBytes(message: Msg): number {
+  if (!(message instanceof MsgImpl)) throw new TypeError("a message of another client");
+  return Buffer.byteLength(message.subject) + (message.reply?.length ?? 0) + message._rdata.byteLength;
+}

@@ -5,7 +5,7 @@ import { headerValue } from "../protocol/headers.ts";
 import { onceLost } from "./connection-lost.ts";
 import type { FlowWindow } from "./flow-window.ts";
 import { apiPrefix, JetStreamRefused, jetStreamApi } from "./jetstream-api.ts";
-import { headerTextOf } from "./raw-message.ts";
+import { deliveredBytes, headerTextOf } from "./raw-message.ts";
 import { parseStoredAt } from "./stored-at.ts";
 
 /** The reader can't go on: its consumer, connection or link is gone, or a message was missed. Start a new one. */
@@ -60,6 +60,8 @@ export class StreamReader {
   #buffer: StoredMessage[] = [];
   #bufferedBytes = 0;
   #requested = 0;
+  /** What the pull under way may still bring, as the server counts it. */
+  #bytesLeft = 0;
   #consumerSeq = 0;
   #largeMessage = false;
   /** What the pull under way brought so far, and since when. */
@@ -227,7 +229,9 @@ export class StreamReader {
     this.#consumerSeq = at.consumerSeq;
     this.pending = at.pending;
     if (at.pending === 0) this.#saturated = false;
-    this.#requested = Math.max(0, this.#requested - 1);
+    this.#bytesLeft -= deliveredBytes(message);
+    // A pull whose bytes are used up to the last one ends there, and the server says so of every other end only.
+    this.#requested = this.#bytesLeft <= 0 ? 0 : Math.max(0, this.#requested - 1);
     this.#largeMessage = false;
     if (this.#pulledBytes === 0) this.#firstAtMs = this.#lastHeardMs;
     const stored: StoredMessage = {
@@ -273,11 +277,13 @@ export class StreamReader {
     this.#saturated = true;
     this.#requested = this.#largeMessage ? 1 : PULL_MESSAGES;
     this.#lastHeardMs = performance.now();
+    const maxBytes = Math.floor(Math.min(room, window?.bytes ?? room));
+    this.#bytesLeft = this.#largeMessage ? Number.POSITIVE_INFINITY : maxBytes;
     const request = {
       batch: this.#requested,
       expires: PULL_EXPIRES_MS * NS_PER_MS,
       idle_heartbeat: this.#heartbeatMs() * NS_PER_MS,
-      ...(this.#largeMessage ? {} : { max_bytes: Math.floor(Math.min(room, window?.bytes ?? room)) }),
+      ...(!this.#largeMessage && { max_bytes: maxBytes }),
     };
     this.#init.nc.publish(
       `${this.#prefix}.CONSUMER.MSG.NEXT.${this.#init.stream}.${this.#name}`,
