@@ -2,19 +2,19 @@ import type { BatchBounds } from "./fair-queue.ts";
 
 /** Room beside control records in JetStream's 1,000 messages a batch. */
 const MOST_EVENTS = 900;
-/** A batch's fixed cost is that of a hundred events: smaller ones only cost. */
-const LEAST_EVENTS = 128;
+/** A batch costs as much as some hundred events before it has any: smaller ones only cost. */
+const LEAST_EVENTS = 96;
 /** Keeps one batch below a slow disk's second. */
 const MOST_BYTES = 4 * 1024 * 1024;
-/** A live event waits for the batch under way and for its own: two of these. */
-const SLOW_MS = 20;
-const QUICK_MS = 8;
+/** A live event waits for the batch under way and for its own: two of these and some, 50 ms at most (bench/fairness). */
+const SLOW_MS = 10;
+const QUICK_MS = 4;
 /** Origins that wrote within so many batches share the log. */
 const REMEMBERED_BATCHES = 64;
 
 /**
  * How large a batch may be. One origin alone gets the largest; where several share the log, one gets only as much as the
- * disk takes within 20 ms, or those that are live would wait for the one that has a backlog. Many that are live fill the
+ * disk takes within 10 ms, or those that are live would wait for the one that has a backlog. Many that are live fill the
  * largest batch all the same: with smaller ones a thousand leaves fall behind on a slow disk.
  */
 export class BatchPace implements BatchBounds {

@@ -32,7 +32,7 @@ export interface Portion {
 export interface BatchBounds {
   readonly events: number;
   readonly bytes: number;
-  /** Of one origin beside others, when more than its equal share. Default: no bound of its own. */
+  /** Of one origin, also when nobody else waits just now. Default: no bound of its own. */
   readonly eventsOfOne?: number;
 }
 
@@ -74,8 +74,9 @@ export class FairQueue {
   take(bounds: BatchBounds): Portion[] {
     const portions: Portion[] = [];
     let { events, bytes } = bounds;
-    const share = Math.max(1, Math.floor(bounds.events / Math.max(1, this.#lines.size)));
-    const more = (bounds.eventsOfOne ?? Number.POSITIVE_INFINITY) - share;
+    const most = bounds.eventsOfOne ?? bounds.events;
+    const share = Math.min(most, Math.max(1, Math.floor(bounds.events / Math.max(1, this.#lines.size))));
+    const more = most - share;
     for (const limit of [share, more]) {
       for (const node of this.#order) {
         let room = limit;

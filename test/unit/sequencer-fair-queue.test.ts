@@ -42,6 +42,12 @@ describe("what waits, by origin", () => {
     expect([of("backlog"), of("live")]).toEqual([50, 80]);
   });
 
+  it("keeps to the bound when the others have nothing waiting just now: theirs would wait for all of it", () => {
+    const queue = new FairQueue();
+    queue.push("backlog", block(1, 900));
+    expect(sizes(queue.take({ events: 400, bytes: WIDE, eventsOfOne: 50 }))).toEqual(["backlog 0-50"]);
+  });
+
   it("lets no origin wait longer than a round when there are more than fit", () => {
     const queue = new FairQueue();
     const nodes = ["a", "b", "c", "d", "e"];
