@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
@@ -16,46 +16,56 @@ export interface Stored {
   readonly id: string;
   /** `Cim-Log`; undefined in an outbox, and for what a copy notes of itself. */
   readonly log: { readonly reign: string; readonly index: number } | undefined;
+  /** Hash of all that must be the same on every node: subject, body, and headers other than `Nats-*`. */
+  readonly print: string;
   /** `Cim-Origin`; undefined in an outbox and for control records. */
   readonly origin: { readonly node: string; readonly incarnation: number; readonly seq: number } | undefined;
 }
 
-export interface ReadStream {
+/** What a stream says of itself. */
+export interface StreamState {
   readonly name: string;
-  readonly messages: Stored[];
-  /** What the stream itself says it has. */
+  /** How many messages it says it has. */
   readonly said: number;
   readonly firstSeq: number;
   readonly lastSeq: number;
 }
 
+export interface ReadStream extends StreamState {
+  readonly messages: Stored[];
+}
+
 export function bodyHash(body: Uint8Array): string {
-  return createHash("sha256").update(body).digest("base64url").slice(0, 22);
+  return hash("sha256", body, "base64url").slice(0, 22);
 }
 
 /** Reads a whole stream as any program on the node could. */
 export async function readStream(url: string, name: string): Promise<ReadStream> {
+  const messages: Stored[] = [];
+  const state = await readEach(url, name, (message) => void messages.push(message));
+  return { ...state, messages };
+}
+
+/** Shows each message of a stream, as it was when the reading began, in its order. */
+export async function readEach(
+  url: string,
+  name: string,
+  see: (message: Stored) => void,
+): Promise<StreamState> {
   const nc = await connect({ servers: url, reconnect: false, timeout: 5000, name: "test judge" });
   try {
     const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
     const { state } = await jsm.streams.info(name);
-    const messages: Stored[] = [];
     for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; ) {
-      const before = messages.length;
+      const before = seq;
       for await (const message of await jsm.direct.getBatch(name, { seq, batch: 1000 })) {
         if (message.seq > state.last_seq) break;
-        messages.push(stored(message));
+        see(stored(message));
         seq = message.seq + 1;
       }
-      if (messages.length === before) break;
+      if (seq === before) break;
     }
-    return {
-      name,
-      messages,
-      said: state.messages,
-      firstSeq: state.first_seq,
-      lastSeq: state.last_seq,
-    };
+    return { name, said: state.messages, firstSeq: state.first_seq, lastSeq: state.last_seq };
   } finally {
     await nc.close();
   }
@@ -68,17 +78,25 @@ function stored(message: {
   data: Uint8Array;
   header: { keys(): string[]; get(key: string): string };
 }): Stored {
-  const headers = new Map(message.header.keys().map((key) => [key, message.header.get(key)]));
-  const [reign, index] = /^(.+)\.(\d+)$/.exec(headers.get("Cim-Log") ?? "")?.slice(1) ?? [];
+  const headers = new Map<string, string>();
+  const body = bodyHash(message.data);
+  let same = `${message.subject} ${body}`;
+  for (const key of message.header.keys().sort()) {
+    const value = message.header.get(key);
+    headers.set(key, value);
+    if (!key.startsWith("Nats-")) same += `\n${key}: ${value}`;
+  }
+  const [, reign, index] = /^(.+)\.(\d+)$/.exec(headers.get("Cim-Log") ?? "") ?? [];
   const [node, incarnation, , seq] = headers.get("Cim-Origin")?.split(" ") ?? [];
   return {
     streamSeq: message.seq,
     storedAt: message.timestamp,
     subject: message.subject,
-    body: bodyHash(message.data),
+    body,
     headers,
     id: headers.get("Cim-Id") ?? headers.get("Nats-Msg-Id") ?? "",
     log: reign !== undefined && index !== undefined ? { reign, index: Number(index) } : undefined,
+    print: hash("sha1", same, "base64url"),
     origin:
       node !== undefined && seq !== undefined
         ? { node, incarnation: Number(incarnation), seq: Number(seq) }

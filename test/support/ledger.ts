@@ -10,14 +10,19 @@ export interface Acknowledged {
   readonly subject: string;
   /** `bodyHash` of what was sent. */
   readonly body: string;
+  /** The how manieth event of its writer it is, and how often it was sent until an answer came. */
+  readonly n?: number;
+  readonly tries?: number;
 }
 
 /** What writers were told, in a file of their own that is synced before anything else happens: the judge's only witness. */
 export class Ledger implements AsyncDisposable {
   readonly path: string;
   readonly #file: FileHandle;
-  #pending: Acknowledged[] = [];
-  #writing: Promise<void> | undefined;
+  #pending: string[] = [];
+  /** The write that will take what is pending, and the one before it. */
+  #next: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(path: string, file: FileHandle) {
     this.path = path;
@@ -28,21 +33,17 @@ export class Ledger implements AsyncDisposable {
     return new Ledger(path, await open(path, "a"));
   }
 
-  /** Resolves when it is on the disk; what comes meanwhile shares one sync. */
-  async note(entry: Acknowledged): Promise<void> {
-    this.#pending.push(entry);
-    this.#writing ??= Promise.resolve().then(() => this.#write());
-    const mine = this.#writing;
-    await mine;
+  /** Resolves when it is on the disk; what comes while another is written shares the next sync. */
+  async note(...entries: readonly Acknowledged[]): Promise<void> {
+    for (const entry of entries) this.#pending.push(`${JSON.stringify(entry)}\n`);
+    this.#next ??= this.#last = this.#last.then(() => this.#write());
+    await this.#next;
   }
 
   async #write(): Promise<void> {
-    while (this.#pending.length > 0) {
-      const entries = this.#pending.splice(0);
-      await this.#file.write(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
-      await this.#file.datasync();
-    }
-    this.#writing = undefined;
+    this.#next = undefined;
+    await this.#file.write(this.#pending.splice(0).join(""));
+    await this.#file.datasync();
   }
 
   async entries(): Promise<Acknowledged[]> {
@@ -51,7 +52,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writing;
+    await this.#last;
     await this.#file.close();
   }
 }

@@ -1,12 +1,15 @@
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { tempDir } from "./temp-dir.ts";
 
 export interface SmallDisk extends AsyncDisposable {
   readonly path: string;
-  /** Makes it larger; what is on it stays. */
+  /** Its size when it was made. */
+  readonly bytes: number;
+  usedBytes(): Promise<number>;
+  /** Makes it larger, or smaller as long as that holds what is on it; that stays. */
   grow(bytes: number): Promise<void>;
 }
 
@@ -27,6 +30,11 @@ export async function smallDisk(bytes: number): Promise<SmallDisk | undefined> {
   }
   return {
     path,
+    bytes,
+    async usedBytes() {
+      const { blocks, bfree, bsize } = await statfs(path);
+      return (blocks - bfree) * bsize;
+    },
     async grow(to) {
       await run("mount", ["-o", `remount,size=${to}`, path]);
     },
