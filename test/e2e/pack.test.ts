@@ -66,6 +66,19 @@ test("cim runs", async () => {
   expect(stdout).toMatch(/^Usage: cim /);
 });
 
+test.each([
+  ["cim-status", [], "cim status"],
+  ["cim-health", [], "cim nodes"],
+  ["cim-leaf-status", [], "cim nodes"],
+  ["cim-leaf-test", [], "cim nodes show"],
+  ["cim-events", [], "cim events tail"],
+  ["cim-replay", ["CIM_EVENTS", "2024-01-01"], "cim events replay"],
+])("%s is short for a command of cim", async (name, args, meant) => {
+  const { code, stdout, stderr } = await installed(name, [...args, "--help"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout.startsWith(`Usage: ${meant} `), stdout).toBe(true);
+});
+
 test.each(["cim-coordinator", "cim-agent"])(
   "%s runs, and says what is wrong with a configuration",
   async (name) => {
