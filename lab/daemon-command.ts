@@ -9,7 +9,6 @@ import { LabError } from "./lab-error.ts";
  */
 export const DAEMON_NODE_OPTIONS: readonly string[] = [
   "--max-semi-space-size=2",
-  "--heap-growing-percent=20",
   "--external-memory-accounted-in-global-limit",
 ];
 /** One heap of the C library instead of one per thread, for the same reason. */
