@@ -37,7 +37,10 @@ export class BlockQueue {
   }
 
   /** The next block's events: as many as fit, at least one. An accepted hole can only be told of before a block. */
-  take(blockBytes: number, holeBefore: number | undefined): ShippedEvent[] {
+  take(
+    blockBytes: number,
+    holeBefore: number | undefined,
+  ): { readonly events: ShippedEvent[]; readonly bytes: number } {
     const maxBytes = Math.min(blockBytes, this.#maxMessageBytes - EVENT_ROOM_BYTES);
     let bytes = 0;
     let count = 0;
@@ -49,9 +52,9 @@ export class BlockQueue {
       count++;
     }
     this.#bytes -= bytes;
-    const taken = this.#events.slice(0, count);
+    const events = this.#events.slice(0, count);
     this.#events = this.#events.slice(count);
-    return taken;
+    return { events, bytes };
   }
 
   #fits({ subject, id, headerText, body }: ShippedEvent): boolean {

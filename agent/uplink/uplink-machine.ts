@@ -1,5 +1,5 @@
 import { AwaitedAnswer } from "../../shared/follow/awaited-answer.ts";
-import type { Block } from "../../shared/protocol/block.ts";
+import { type Block, MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import type { IngestReply, IngestRequest, LaneReply, Refusal } from "../../shared/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
@@ -10,7 +10,10 @@ import { LaneSearch, type LaneStep, type OutboxRange, SAMPLE } from "./lane-sear
 import type { UplinkOutput } from "./uplink-output.ts";
 
 export interface UplinkSettings {
-  /** Blocks on their way at once: two keep the pipe full, more make smaller blocks and more work. */
+  /**
+   * Blocks on their way at once. Two keep the pipe full; further ones leave only while all that are on their way would fit
+   * into one, so that a live event is at the hub when the next batch is made, and not one batch later.
+   */
   readonly maxInFlight: number;
   /** Largest block, bytes before packing; one larger event travels alone. */
   readonly blockBytes: () => number;
@@ -30,8 +33,11 @@ type Phase =
 interface InFlight {
   readonly token: number;
   readonly events: readonly ShippedEvent[];
+  readonly bytes: number;
   readonly acceptedHole: boolean;
 }
+
+const FULL_PIPE = 2;
 
 /**
  * Ships an outbox. Pure: methods take what happened and return what is to be done. Its position is the log's mark of its
@@ -363,8 +369,8 @@ export class UplinkMachine {
   #pump(): UplinkOutput[] {
     const out: UplinkOutput[] = [];
     if (this.#settingAside.size > 0) return out;
-    while (this.#inFlight.length < this.#settings.maxInFlight && !this.#queue.empty) {
-      const events = this.#queue.take(this.#settings.blockBytes(), this.#holeBefore);
+    while (!this.#queue.empty && this.#mayShip()) {
+      const { events, bytes } = this.#queue.take(this.#settings.blockBytes(), this.#holeBefore);
       const token = this.#awaited.token();
       const acceptedHole = this.#holeBefore !== undefined && events[0]?.seq === this.#holeBefore;
       const block: Block = {
@@ -375,10 +381,20 @@ export class UplinkMachine {
       };
       const last = events.at(-1) as ShippedEvent;
       this.#sent = { seq: last.seq, print: printOf(last) };
-      this.#inFlight.push({ token, events, acceptedHole });
+      this.#inFlight.push({ token, events, bytes, acceptedHole });
       out.push({ do: "ship", token, block });
     }
     return out;
+  }
+
+  /** With the block that leaves now never more is on its way than two blocks may hold, in bytes and in events. */
+  #mayShip(): boolean {
+    const { length } = this.#inFlight;
+    if (length < FULL_PIPE) return true;
+    if (length >= this.#settings.maxInFlight) return false;
+    const bytes = this.#inFlight.reduce((sum, block) => sum + block.bytes, 0);
+    const events = this.#inFlight.reduce((sum, block) => sum + block.events.length, 0);
+    return bytes < this.#settings.blockBytes() && events < MAX_BLOCK_EVENTS;
   }
 
   /** Only the highest reign is believed; another one of the same epoch is settled by the greeting. */

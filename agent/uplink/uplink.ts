@@ -40,8 +40,8 @@ export interface UplinkInit {
   readonly onShipping?: (mark: number) => void;
 }
 
-/** Two keep the pipe full; more make smaller blocks and thirty times the work. */
-const MAX_IN_FLIGHT = 2;
+/** Small ones; of large ones two keep the pipe full, and more would make thirty times the work. */
+const MAX_IN_FLIGHT = 4;
 /** The next two blocks; what comes after them is faster read than kept. */
 const MAX_QUEUE_BYTES = 1024 * 1024;
 /** The own server answers in a millisecond: nothing is gained by more, and memory is scarce. */

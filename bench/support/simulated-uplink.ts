@@ -21,7 +21,7 @@ export class SimulatedUplink {
   readonly node: string;
   readonly #nc: NatsConnection;
   readonly #machine = new UplinkMachine({
-    maxInFlight: 2,
+    maxInFlight: 4,
     blockBytes: () => BLOCK_BYTES,
     maxQueueBytes: QUEUE_BYTES,
   });

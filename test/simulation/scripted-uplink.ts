@@ -37,8 +37,8 @@ export class Outbox {
   readonly #shipTokens: number[] = [];
 
   /** Holds events 1 to `count`; those from `differsFrom` on are another outbox's of the same number. */
-  constructor(count: number, differsFrom = Number.POSITIVE_INFINITY) {
-    const settings = { maxInFlight: 2, blockBytes: () => 10_000, maxQueueBytes: 100_000 };
+  constructor(count: number, differsFrom = Number.POSITIVE_INFINITY, blockBytes = 10_000) {
+    const settings = { maxInFlight: 4, blockBytes: () => blockBytes, maxQueueBytes: 100_000 };
     this.machine = new UplinkMachine(settings);
     for (let seq = 1; seq <= count; seq++)
       this.#events.push(shipped(seq, seq >= differsFrom ? { salt: "-mine" } : {}));

@@ -41,7 +41,7 @@ export class SimUplink {
   constructor(init: SimUplinkInit) {
     this.#init = init;
     const settings = {
-      maxInFlight: 2,
+      maxInFlight: 4,
       blockBytes: () => init.blockBytes,
       maxQueueBytes: init.blockBytes * 3,
     };

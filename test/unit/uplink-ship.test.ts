@@ -17,14 +17,30 @@ describe("shipping", () => {
     expect(outbox.shipped()).toEqual([[1, 2]]);
   });
 
-  it("keeps two blocks on their way, the next one of all that waits", () => {
+  it("keeps up to four small blocks on their way, the next one of all that waits", () => {
     const outbox = new Outbox(0);
     outbox.greet({ mark: outbox.mark(0), top: 0 });
-    for (let seq = 1; seq <= 6; seq++) outbox.append();
+    for (let seq = 1; seq <= 7; seq++) outbox.append();
+    expect(outbox.shipped()).toEqual([[1], [2], [3], [4]]);
+    outbox.reply(0, taken(1));
+    expect(outbox.shipped().at(-1)).toEqual([5, 6, 7]);
+    expect(outbox.blocks.at(-1)?.previous).toEqual(outbox.mark(4));
+  });
+
+  it("keeps no more than two large ones on their way", () => {
+    const outbox = new Outbox(0, undefined, 30); // an event is larger
+    outbox.greet({ mark: outbox.mark(0), top: 0 });
+    for (let seq = 1; seq <= 4; seq++) outbox.append();
     expect(outbox.shipped()).toEqual([[1], [2]]);
     outbox.reply(0, taken(1));
-    expect(outbox.shipped().at(-1)).toEqual([3, 4, 5, 6]);
-    expect(outbox.blocks.at(-1)?.previous).toEqual(outbox.mark(2));
+    expect(outbox.shipped()).toEqual([[1], [2], [3]]);
+  });
+
+  it("has no more events on their way than two blocks may hold, however small they are", () => {
+    const outbox = new Outbox(900, undefined, 1_000_000);
+    outbox.greet({ mark: outbox.mark(0), top: 0 });
+    for (let n = 0; n < 3; n++) outbox.append();
+    expect(outbox.shipped().map(({ length }) => length)).toEqual([900, 1]);
   });
 
   it("ships what follows a deleted event, and says so", () => {
