@@ -76,6 +76,50 @@ export class EventRejected extends Error {
   }
 }
 
+/**
+ * The aggregate's newest event in this node's outbox is another one than expected: somebody else wrote, or it was trimmed
+ * and can't be told (`actual` is `"unknown"`: the node keeps no copy of it). Nothing of the call was stored.
+ */
+export class VersionConflict extends Error {
+  override readonly name = "VersionConflict";
+  readonly node: string;
+  /** `<domain>.<aggregate>`, or `<domain>`. */
+  readonly aggregate: string;
+  /** The sequence in this node's outbox that was expected. */
+  readonly expected: number | "none";
+  /** The one that is there. */
+  readonly actual: number | "none" | "unknown";
+  readonly eventIds: readonly string[];
+
+  constructor(
+    node: string,
+    conflict: Pick<VersionConflict, "aggregate" | "expected" | "actual" | "eventIds">,
+  ) {
+    const { aggregate, expected, actual } = conflict;
+    super(
+      `${aggregate} on ${node} is at ${actual}, not at ${expected}: nothing was stored; read it again and decide again`,
+    );
+    this.node = node;
+    this.aggregate = aggregate;
+    this.expected = expected;
+    this.actual = actual;
+    this.eventIds = conflict.eventIds;
+  }
+}
+
+/** The caller's signal or time limit ended the call. */
+export class AppendCancelled extends Error {
+  override readonly name = "AppendCancelled";
+  /** `not-stored`: it had not been sent. `unknown`: it had been, and may be stored; `find` tells. */
+  readonly outcome: "not-stored" | "unknown";
+
+  constructor(why: string, outcome: "not-stored" | "unknown", options?: ErrorOptions) {
+    const what = outcome === "unknown" ? "it had been sent and may be stored" : "nothing was stored";
+    super(`the append was given up (${why}): ${what}`, options);
+    this.outcome = outcome;
+  }
+}
+
 /** The client was closed before. */
 export class ClientClosed extends Error {
   override readonly name = "ClientClosed";

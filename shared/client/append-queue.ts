@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
-import type { Stored, Unit } from "./write-events.ts";
+import { AppendCancelled } from "./append-errors.ts";
+import { groupEnd, type Stored, type Unit } from "./write-events.ts";
 
 /** What became of a unit: what was stored, or the error its caller gets. */
 export type Settled = readonly Stored[] | Error;
@@ -26,9 +27,12 @@ interface Caller {
   /** Encodes late: what has no room yet is not held twice. May throw. */
   readonly make: () => Unit;
   readonly settle: (settled: Settled) => void;
+  /** Its caller has given up; it is not to be sent. */
+  given?: "up";
 }
 
 interface Waiting {
+  readonly caller: Caller;
   readonly unit: Unit;
   readonly bytes: number;
   readonly settle: (settled: Settled) => void;
@@ -43,6 +47,8 @@ export class AppendQueue {
   /** Not yet encoded, because the queue is full. */
   #callers: Caller[] = [];
   #queue: Waiting[] = [];
+  /** Whose events are on their way. */
+  #sent = new Set<Caller>();
   #bytes = 0;
   #running: Promise<void> | undefined;
 
@@ -51,10 +57,24 @@ export class AppendQueue {
   }
 
   /** Resolves when the unit is stored. @throws what `make` throws, or the unit's error */
-  append(make: () => Unit): Promise<readonly Stored[]> {
+  append(make: () => Unit, signal?: AbortSignal): Promise<readonly Stored[]> {
     return new Promise((resolve, reject) => {
-      const settle = (settled: Settled) => (settled instanceof Error ? reject(settled) : resolve(settled));
-      this.#callers.push({ make, settle });
+      const giveUp = () => {
+        const sent = this.#sent.has(caller);
+        if (!sent) caller.given = "up";
+        const { name } = signal?.reason instanceof Error ? signal.reason : { name: "" };
+        const why = name === "TimeoutError" ? "its time is over" : "it was cancelled";
+        settle(new AppendCancelled(why, sent ? "unknown" : "not-stored", { cause: signal?.reason }));
+      };
+      const settle = (settled: Settled) => {
+        signal?.removeEventListener("abort", giveUp);
+        if (settled instanceof Error) reject(settled);
+        else resolve(settled);
+      };
+      const caller: Caller = { make, settle };
+      if (signal?.aborted) return giveUp();
+      signal?.addEventListener("abort", giveUp, { once: true });
+      this.#callers.push(caller);
       this.#admit();
     });
   }
@@ -66,11 +86,13 @@ export class AppendQueue {
 
   #admit(): void {
     while (this.#callers.length > 0 && this.#bytes < this.#init.maxBytes) {
-      const { make, settle } = this.#callers.shift() as Caller;
+      const caller = this.#callers.shift() as Caller;
+      const { make, settle } = caller;
+      if (caller.given) continue;
       try {
         const unit = make();
         const bytes = unit.reduce((total, event) => total + event.bytes, 0);
-        this.#queue.push({ unit, bytes, settle });
+        this.#queue.push({ caller, unit, bytes, settle });
         this.#bytes += bytes;
       } catch (error) {
         settle(error instanceof Error ? error : new Error(String(error)));
@@ -83,16 +105,28 @@ export class AppendQueue {
     while (this.#queue.length > 0) {
       // Whoever was just answered, and whoever else is ready now, belongs into the next group.
       await nextTurn();
+      this.#dropGivenUp();
       const group = this.#queue.splice(0, groupLength(this.#queue));
+      if (group.length === 0) continue;
+      this.#sent = new Set(group.map(({ caller }) => caller));
       const { settled, failRest } = await this.#write(group.map(({ unit }) => unit));
       for (const [at, { settle, bytes }] of group.entries()) {
         this.#bytes -= bytes;
         settle(settled[at] ?? new Error("the write said nothing of it"));
       }
+      this.#sent.clear();
       if (failRest) this.#failWaiting(failRest);
       this.#admit();
     }
     this.#running = undefined;
+  }
+
+  #dropGivenUp(): void {
+    this.#queue = this.#queue.filter(({ caller, bytes }) => {
+      if (caller.given) this.#bytes -= bytes;
+      return !caller.given;
+    });
+    this.#admit();
   }
 
   async #write(group: readonly Unit[]): Promise<Written> {
@@ -119,7 +153,8 @@ function groupLength(waiting: readonly Waiting[]): number {
   for (const [at, one] of waiting.entries()) {
     messages += one.unit.length;
     bytes += one.bytes;
-    if (at > 0 && (messages > MAX_BATCH_MESSAGES || bytes > MAX_GROUP_BYTES)) return at;
+    if (at > 0 && (messages > MAX_BATCH_MESSAGES || bytes > MAX_GROUP_BYTES))
+      return groupEnd(waiting.slice(0, at).map(({ unit }) => unit));
   }
-  return waiting.length;
+  return groupEnd(waiting.map(({ unit }) => unit));
 }

@@ -5,18 +5,28 @@ import { JetStreamRefused, jetStreamApi } from "../nats/jetstream-api.ts";
 import { STREAM } from "../protocol/names.ts";
 import { ClientClosed, EventRejected, StoreUnavailable } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
-import { type AppendLimits, type EncodedEvent, type EventToAppend, encodeEvent } from "./event-to-append.ts";
+import {
+  type AppendLimits,
+  checkExpectations,
+  type EncodedEvent,
+  type EventToAppend,
+  encodeEvent,
+} from "./event-to-append.ts";
+import { type FindOptions, type Found, findEvent } from "./find-event.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
 import type { Stored } from "./write-events.ts";
 
 export {
+  AppendCancelled,
   ClientClosed,
   EventRejected,
   type NodeCondition,
   OutboxFull,
   StoreUnavailable,
+  VersionConflict,
 } from "./append-errors.ts";
 export type { EventToAppend } from "./event-to-append.ts";
+export type { FindOptions, Found } from "./find-event.ts";
 
 export interface ConnectCimOptions {
   /** The node's own nats-server, as `nats://127.0.0.1:4222` (the default): writing needs no link to anywhere. */
@@ -38,12 +48,21 @@ export interface ConnectCimOptions {
   readonly maxQueuedBytes?: number;
 }
 
-/** An event that is on the node's disk, synced. Fits as `causedBy` of the next one. */
+/** Bounds of one call. Both together: whichever comes first ends it, with `AppendCancelled`. */
+export interface AppendOptions {
+  readonly signal?: AbortSignal;
+  /** Includes the wait for room in the queue; the connection's `timeoutMs` bounds the write itself in any case. */
+  readonly timeoutMs?: number;
+}
+
+/** An event that is on the node's disk, synced. Fits as `causedBy` of the next one, and as what that one may `expect`. */
 export interface Appended {
   readonly id: string;
   readonly correlationId: string;
   /** Its own id on a root event. */
   readonly causationId: string;
+  /** The node whose outbox has it. */
+  readonly node: string;
   /** Its sequence in the node's outbox: local to this node. */
   readonly seq: number;
   /** The outbox had an event of this id already, at `seq`; nothing new was stored. */
@@ -62,16 +81,25 @@ export interface CimClient extends AsyncDisposable {
    * @throws {EventRejected} the event can't be stored as it is
    * @throws {OutboxFull} there is no room; nothing was stored
    * @throws {StoreUnavailable} no answer, or no connection; says whether it may have been stored, and why where known
+   * @throws {VersionConflict} the aggregate is not at the version that was expected; nothing was stored
+   * @throws {AppendCancelled} the signal or the call's own time ended it; says whether it had been sent
    * @throws {ClientClosed}
    */
-  append(event: EventToAppend): Promise<Appended>;
+  append(event: EventToAppend, options?: AppendOptions): Promise<Appended>;
   /**
    * Appends up to 1,000 events as one: all are stored, next to each other and in this order, or none. Only when an id
    * among them was appended before are they stored one by one, so that repeating a batch gives what is there.
    *
    * @throws as `append`
    */
-  appendBatch(events: readonly EventToAppend[]): Promise<Appended[]>;
+  appendBatch(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]>;
+  /**
+   * Finds out whether an event was written, after `outcome: "unknown"`: searches the outbox, then what was trimmed of it in
+   * the log or copy, for its id. Name the event's domain and aggregate, or it reads everything. Works
+   * at any time, while appending again with the same id finds it for two minutes only. "Not found" is up to what the outbox
+   * had when it was asked: bytes that a paused server still holds may arrive later.
+   */
+  find(eventId: string, options?: FindOptions): Promise<Found>;
   /** Waits for what was appended, then closes the connection. */
   close(): Promise<void>;
 }
@@ -149,18 +177,23 @@ class ConnectedClient implements CimClient {
     this.#queue = new AppendQueue({ write: (group) => writer.write(group), maxBytes });
   }
 
-  async append(event: EventToAppend): Promise<Appended> {
-    const [appended] = await this.#append([event]);
+  async append(event: EventToAppend, options?: AppendOptions): Promise<Appended> {
+    const [appended] = await this.#append([event], options);
     return appended as Appended;
   }
 
-  async appendBatch(events: readonly EventToAppend[]): Promise<Appended[]> {
+  async find(eventId: string, options: FindOptions = {}): Promise<Found> {
+    if (this.#closing !== undefined) throw new ClientClosed();
+    return await findEvent(this.#nc, this.node, eventId, options);
+  }
+
+  async appendBatch(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (events.length > MAX_BATCH_MESSAGES) {
       const limit = { name: "events of one batch", max: MAX_BATCH_MESSAGES, actual: events.length };
       const message = `events: ${events.length} are more than the ${MAX_BATCH_MESSAGES} that are stored as one; append them in several batches`;
       throw new EventRejected("events", message, { limit });
     }
-    return events.length === 0 ? [] : await this.#append(events);
+    return events.length === 0 ? [] : await this.#append(events, options);
   }
 
   close(): Promise<void> {
@@ -172,16 +205,24 @@ class ConnectedClient implements CimClient {
     await this.close();
   }
 
-  async #append(events: readonly EventToAppend[]): Promise<Appended[]> {
+  async #append(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (this.#closing !== undefined) throw new ClientClosed();
     let encoded: readonly EncodedEvent[] = [];
     const stored = await this.#queue.append(() => {
       encoded = events.map((event) => encodeEvent(event, this.#limits));
       checkBatchBytes(encoded);
+      checkExpectations(encoded);
       return encoded;
-    });
-    return encoded.map(({ identity }, at) => ({ ...identity, ...(stored[at] as Stored) }));
+    }, signalOf(options));
+    const { node } = this;
+    return encoded.map(({ identity }, at) => ({ ...identity, node, ...(stored[at] as Stored) }));
   }
+}
+
+function signalOf(options: AppendOptions | undefined): AbortSignal | undefined {
+  if (options?.timeoutMs === undefined) return options?.signal;
+  const timer = AbortSignal.timeout(options.timeoutMs);
+  return options.signal ? AbortSignal.any([options.signal, timer]) : timer;
 }
 
 function checkBatchBytes(events: readonly EncodedEvent[]): void {
@@ -203,7 +244,7 @@ async function outboxLimits(nc: NatsConnection, node: string, timeoutMs: number)
       { timeoutMs },
     );
     const maxMessage = config.max_msg_size < 0 ? maxPayload : config.max_msg_size;
-    return { eventBytes: Math.min(maxPayload, maxMessage) };
+    return { eventBytes: Math.min(maxPayload, maxMessage), node };
   } catch (cause) {
     const missing = cause instanceof JetStreamRefused && cause.code === 404;
     const reason = missing

@@ -2,8 +2,9 @@ import type { OutgoingMessage } from "../nats/batch-publisher.ts";
 import { headerLine } from "../protocol/headers.ts";
 import { causedBy, type EventIdentity, identityHeaders, rootIdentity } from "../protocol/identity.ts";
 import { HEADER, RESERVED_HEADERS } from "../protocol/names.ts";
-import { eventSubject, isDomain, isToken } from "../protocol/subjects.ts";
+import { EVENTS_PREFIX, eventSubject, isDomain, isToken } from "../protocol/subjects.ts";
 import { EventRejected } from "./append-errors.ts";
+import type { Expectation } from "./expectation.ts";
 
 /** An event as a program gives it. */
 export interface EventToAppend {
@@ -22,6 +23,12 @@ export interface EventToAppend {
   readonly id?: string;
   /** The event (or command) that this one follows from; an `Appended` fits. Left out: it is a root, its own cause. */
   readonly causedBy?: Pick<EventIdentity, "id" | "correlationId">;
+  /**
+   * Store it only if this is the newest event of the aggregate, of any type, in this node's outbox; else `VersionConflict`.
+   * An `Appended` of that aggregate fits; `"none"`: it has none. Sequences are local to a node, so it carries the node, and
+   * one of another node is refused. Events that other nodes write do not count: this node can't know them in time.
+   */
+  readonly expect?: "none" | { readonly node: string; readonly seq: number };
   /** Further headers, as `traceparent`. `Nats-*` and those that carry identity and origin are not for callers. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -30,12 +37,17 @@ export interface EventToAppend {
 export interface AppendLimits {
   /** Headers and body of one event, bytes. */
   readonly eventBytes: number;
+  /** Whose outbox it is: expectations of another's are refused. */
+  readonly node: string;
 }
 
 /** An event ready to be sent. */
 export interface EncodedEvent {
   readonly identity: EventIdentity;
   readonly message: OutgoingMessage;
+  /** Filter of all events of its aggregate; of the domain's own ones when it has none. */
+  readonly aggregate: string;
+  readonly expectation?: Expectation;
   /** What it occupies here and on the wire, bytes, roughly. */
   readonly bytes: number;
 }
@@ -65,7 +77,41 @@ export function encodeEvent(event: EventToAppend, limits: AppendLimits): Encoded
     const message = `data: the event is ${size} bytes with its headers; ${limit.name} is ${limit.max}: keep large content elsewhere and name it in the event`;
     throw new EventRejected("data", message, { limit });
   }
-  return { identity, message: { subject, headerText, body }, bytes: size + subject.length };
+  const expectation = expectationOf(event, limits.node);
+  return {
+    identity,
+    message: { subject, headerText, body },
+    aggregate: `${subject.slice(0, -event.type.length)}*`,
+    bytes: size + subject.length,
+    ...(expectation && { expectation }),
+  };
+}
+
+function expectationOf({ expect }: EventToAppend, node: string): Expectation | undefined {
+  if (expect === undefined) return undefined;
+  if (expect === "none") return { seq: 0, serverSeq: 0 };
+  const refuse = (why: string) => new EventRejected("expect", `expect: ${why}`);
+  if (typeof expect !== "object" || expect === null || !Number.isSafeInteger(expect.seq) || expect.seq < 1)
+    throw refuse(`${JSON.stringify(expect)} is not a version; write "none", or what append gave`);
+  if (expect.node !== node)
+    throw refuse(
+      `sequence ${expect.seq} is of ${JSON.stringify(expect.node)}, and this is ${node}: sequences mean something on their node only`,
+    );
+  return { seq: expect.seq, serverSeq: expect.seq };
+}
+
+/** Within one batch only the first event of an aggregate can expect something. @throws {EventRejected} */
+export function checkExpectations(events: readonly EncodedEvent[]): void {
+  if (events.length < 2) return;
+  const seen = new Set<string>();
+  for (const { aggregate, expectation } of events) {
+    if (expectation && seen.has(aggregate)) {
+      const whose = aggregate.slice(EVENTS_PREFIX.length, -2);
+      const message = `expect: ${whose} has an earlier event in this batch; only the first of an aggregate can expect a version`;
+      throw new EventRejected("expect", message);
+    }
+    seen.add(aggregate);
+  }
 }
 
 function subjectOf({ domain, aggregate, type }: EventToAppend): string {

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { ConnectionLost } from "../nats/connection-lost.ts";
 import { ConnectionWatch } from "../nats/connection-watch.ts";
-import { EventRejected, OutboxFull, StoreUnavailable } from "./append-errors.ts";
+import { EVENTS_PREFIX } from "../protocol/subjects.ts";
+import { EventRejected, OutboxFull, StoreUnavailable, VersionConflict } from "./append-errors.ts";
 import type { Settled, Written } from "./append-queue.ts";
 import { askWhy } from "./ask-why.ts";
 import { type Unit, type UnitOutcome, writeUnits } from "./write-events.ts";
@@ -31,7 +33,7 @@ export class OutboxWriter {
   }
 
   async write(group: readonly Unit[]): Promise<Written> {
-    const { nc, url, timeoutMs } = this.#init;
+    const { url, timeoutMs } = this.#init;
     const deadlineMs = performance.now() + timeoutMs;
     const settled: Settled[] = [];
     let left = group.map((_, at) => at);
@@ -42,7 +44,7 @@ export class OutboxWriter {
         return await this.#giveUp(group, settled, left, reason, sentBefore);
       }
       const units = left.map((at) => group[at] as Unit);
-      const outcomes = await this.#unlessLost(() => writeUnits(nc, units, timeoutMs));
+      const outcomes = await this.#unlessLost(() => this.#attempt(units));
       if (outcomes === "connection lost") {
         sentBefore = true;
         continue;
@@ -71,6 +73,17 @@ export class OutboxWriter {
     }
   }
 
+  /** What is asked before writing may fail like the write itself. */
+  async #attempt(units: readonly Unit[]): Promise<readonly UnitOutcome[] | "connection lost"> {
+    try {
+      return await writeUnits(this.#init, units);
+    } catch (error) {
+      if (error instanceof ConnectionLost) return "connection lost";
+      const reason = error instanceof Error ? error.message : String(error);
+      return units.map(() => ({ kind: "unknown", reason }));
+    }
+  }
+
   #settle(outcome: UnitOutcome, unit: Unit, sentBefore: boolean): Settled {
     const { node } = this.#init;
     switch (outcome.kind) {
@@ -84,6 +97,15 @@ export class OutboxWriter {
           unit.length > 1 ? "events" : "event",
           `${node} does not take it: ${outcome.reason}`,
         );
+      case "conflict": {
+        const { aggregate, expectation } = outcome.event;
+        return new VersionConflict(node, {
+          aggregate: aggregate.slice(EVENTS_PREFIX.length, -2),
+          expected: expectation?.seq || "none",
+          actual: outcome.actual,
+          eventIds: idsOf(unit),
+        });
+      }
       case "not-stored":
       case "unknown":
         return new StoreUnavailable(node, {

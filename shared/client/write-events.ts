@@ -4,8 +4,15 @@ import {
   PermissionViolationError,
   RequestError,
 } from "@nats-io/transport-node";
-import { MAX_BATCH_MESSAGES, type WriteResult, writeAtomically, writeOne } from "../nats/batch-publisher.ts";
+import {
+  MAX_BATCH_MESSAGES,
+  type OutgoingMessage,
+  type WriteResult,
+  writeAtomically,
+  writeOne,
+} from "../nats/batch-publisher.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
+import { type ActualVersion, expectationLines, firstKept, judgeExpectation } from "./expectation.ts";
 
 /** Events that one caller appended with one call: stored in order, several all or not at all. */
 export type Unit = readonly EncodedEvent[];
@@ -21,7 +28,15 @@ export type UnitOutcome =
   | { readonly kind: "rejected"; readonly reason: string }
   /** `again`: nobody took it, as while a server starts; the same a moment later may work. */
   | { readonly kind: "not-stored"; readonly reason: string; readonly again: boolean }
+  | { readonly kind: "conflict"; readonly event: EncodedEvent; readonly actual: ActualVersion }
   | { readonly kind: "unknown"; readonly reason: string };
+
+/** Where units are written. */
+export interface Outbox {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly timeoutMs: number;
+}
 
 /** Up to so many single events go as plain publishes: an atomic batch costs a folder and a sync of its own. */
 const MAX_PLAIN = 8;
@@ -31,81 +46,152 @@ const STORE_FAILED = 10077;
 const NO_RESOURCES: ReadonlySet<number> = new Set([10023, 10028, 10047]);
 const TOO_LARGE = 10054;
 const CONTAINS_DUPLICATE = 10201;
+/** 10164: the same, said of an event that is being written. */
+const WRONG_VERSION: ReadonlySet<number> = new Set([10071, 10164]);
 
 /**
  * Writes units to the outbox in their order, with as few syncs as it can, and says of each what became of it. An atomic
- * batch fails whole, so when one does, each unit is written by itself: none suffers for another's repeated id.
+ * batch fails whole, so when one does, none suffers for another's repeated id or expectation: units whose expectation does
+ * not hold are left out, and then each is written by itself. No two of the units may expect something of one aggregate
+ * (`groupEnd`): the server compares exact subjects inside a batch, and would let both pass.
  */
-export async function writeUnits(
-  nc: NatsConnection,
-  units: readonly Unit[],
-  timeoutMs: number,
-): Promise<UnitOutcome[]> {
+export async function writeUnits(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
+  const needJudging = units.some(expectsNone) && (await firstKept(outbox.nc, outbox.timeoutMs)) > 1;
+  return needJudging ? await writeJudged(outbox, units, expectsNone) : await writeGroup(outbox, units);
+}
+
+/** The outbox alone can't tell that an aggregate never had an event, once it was trimmed. */
+const expectsNone = (unit: Unit) => unit.some(({ expectation }) => expectation?.seq === 0);
+const expects = (unit: Unit) => unit.some(({ expectation }) => expectation !== undefined);
+
+async function writeGroup(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
   const events = units.flat();
-  if (units.length === events.length && events.length <= MAX_PLAIN)
-    return await writePlain(nc, events, timeoutMs);
+  if (units.length === events.length && events.length <= MAX_PLAIN) return await writePlain(outbox, events);
   if (events.length > MAX_BATCH_MESSAGES) throw new RangeError(`${events.length} events in one group`);
   const [first] = units;
-  if (units.length === 1 && first) return [await writeUnit(nc, first, timeoutMs)];
-  const result = await writeBatch(nc, events, timeoutMs);
+  if (units.length === 1 && first) return [await writeUnit(outbox, first)];
+  const result = await writeBatch(outbox, events);
   if (result.kind === "stored") {
     let seq = result.lastSeq - events.length;
     return units.map((unit) => ({ kind: "stored", events: unit.map(() => ({ seq: ++seq })) }));
   }
+  if (result.kind === "refused" && WRONG_VERSION.has(result.errCode))
+    return await writeJudged(outbox, units, expects);
   const outcome = outcomeOf(result);
   if (outcome.kind === "unknown" || outcome.kind === "full") return units.map(() => outcome);
   if (outcome.kind === "not-stored" && outcome.again) return units.map(() => outcome);
-  return await writeEach(nc, units, timeoutMs);
+  return await writeEach(outbox, units);
 }
 
-async function writeEach(
-  nc: NatsConnection,
+/** Reads the expectations of some units, and writes the group without those that do not hold. */
+async function writeJudged(
+  outbox: Outbox,
   units: readonly Unit[],
-  timeoutMs: number,
+  which: (unit: Unit) => boolean,
 ): Promise<UnitOutcome[]> {
+  const judged = await Promise.all(
+    units.map((unit) => (which(unit) ? judgeUnit(outbox, unit) : Promise.resolve(undefined))),
+  );
+  const left = units.filter((_, at) => judged[at] === undefined);
+  if (left.length === 0) return judged as UnitOutcome[];
+  const all = left.length === units.length && which === expects;
+  const written = all ? await writeEach(outbox, left) : await writeGroup(outbox, left);
+  let next = 0;
+  return judged.map((outcome) => outcome ?? (written[next++] as UnitOutcome));
+}
+
+/** Undefined: it may be written, or an earlier attempt has stored it, which the writing then finds out. */
+async function judgeUnit({ nc, node, timeoutMs }: Outbox, unit: Unit): Promise<UnitOutcome | undefined> {
+  for (const event of unit) {
+    const judgement = await judgeExpectation(nc, node, event, timeoutMs);
+    if (judgement.kind === "conflict") return { kind: "conflict", event, actual: judgement.actual };
+    if (judgement.kind === "stored" && unit.length === 1)
+      return { kind: "stored", events: [{ seq: judgement.seq, duplicate: true }] };
+  }
+  return undefined;
+}
+
+async function writeEach(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
   const outcomes: UnitOutcome[] = [];
   for (let at = 0; at < units.length; ) {
     const unit = units[at] as Unit;
     if (unit.length > 1) {
-      outcomes.push(await writeUnit(nc, unit, timeoutMs));
+      outcomes.push(await writeUnit(outbox, unit));
       at++;
       continue;
     }
     let end = at;
     while (units[end]?.length === 1) end++;
-    outcomes.push(...(await writePlain(nc, units.slice(at, end).flat(), timeoutMs)));
+    outcomes.push(...(await writePlain(outbox, units.slice(at, end).flat())));
     at = end;
   }
   return outcomes;
 }
 
-async function writeUnit(nc: NatsConnection, unit: Unit, timeoutMs: number): Promise<UnitOutcome> {
-  if (unit.length === 1) return (await writePlain(nc, unit, timeoutMs))[0] as UnitOutcome;
-  const result = await writeBatch(nc, unit, timeoutMs);
+async function writeUnit(outbox: Outbox, unit: Unit): Promise<UnitOutcome> {
+  if (unit.length === 1) return (await writePlain(outbox, unit))[0] as UnitOutcome;
+  const result = await writeBatch(outbox, unit);
   if (result.kind === "stored") {
     const before = result.lastSeq - unit.length;
     return { kind: "stored", events: unit.map((_, at) => ({ seq: before + 1 + at })) };
   }
+  if (result.kind === "refused" && WRONG_VERSION.has(result.errCode)) {
+    const conflict = await judgeUnit(outbox, unit);
+    return conflict ?? { kind: "not-stored", reason: "the version changed while it was read", again: true };
+  }
   if (result.kind !== "refused" || result.errCode !== CONTAINS_DUPLICATE) return outcomeOf(result);
   // Appended before, all of it or an event with one of its ids.
-  const outcomes = await writePlain(nc, unit, timeoutMs);
+  const outcomes = await writePlain(outbox, unit);
   const failed = outcomes.find(({ kind }) => kind !== "stored");
   if (failed && failed.kind !== "stored") {
     const some = outcomes.some(({ kind }) => kind === "stored");
-    return some ? { kind: "unknown", reason: `a part was stored: ${failed.reason}` } : failed;
+    const reason = "reason" in failed ? failed.reason : "an aggregate is at another version";
+    return some ? { kind: "unknown", reason: `a part was stored: ${reason}` } : failed;
   }
   return { kind: "stored", events: outcomes.flatMap((one) => (one.kind === "stored" ? one.events : [])) };
 }
 
 /** Pipelined; the server stores a connection's messages in the order they were sent. */
-async function writePlain(nc: NatsConnection, events: Unit, timeoutMs: number): Promise<UnitOutcome[]> {
-  const results = await Promise.all(events.map(({ message }) => writeOne(nc, message, timeoutMs)));
-  return results.map(outcomeOf);
+async function writePlain(outbox: Outbox, events: Unit): Promise<UnitOutcome[]> {
+  const { nc, timeoutMs } = outbox;
+  const results = await Promise.all(events.map((event) => writeOne(nc, messageOf(event), timeoutMs)));
+  return await Promise.all(
+    results.map(async (result, at) => {
+      if (result.kind !== "refused" || !WRONG_VERSION.has(result.errCode)) return outcomeOf(result);
+      const changed = "the version changed while it was read";
+      return (
+        (await judgeUnit(outbox, [events[at] as EncodedEvent])) ?? {
+          kind: "not-stored",
+          reason: changed,
+          again: true,
+        }
+      );
+    }),
+  );
 }
 
-function writeBatch(nc: NatsConnection, events: Unit, timeoutMs: number): Promise<WriteResult> {
-  const messages = events.map(({ message }) => message);
-  return writeAtomically(nc, messages, timeoutMs);
+function writeBatch({ nc, timeoutMs }: Outbox, events: Unit): Promise<WriteResult> {
+  return writeAtomically(nc, events.map(messageOf), timeoutMs);
+}
+
+function messageOf(event: EncodedEvent): OutgoingMessage {
+  const { message, expectation } = event;
+  return expectation ? { ...message, headerText: expectationLines(event) + message.headerText } : message;
+}
+
+/**
+ * How many units, of those that wait, may be written together: up to one that expects something of an aggregate that an
+ * earlier one writes, so that what the server judges is what it will find. Pure.
+ */
+export function groupEnd(units: readonly Unit[]): number {
+  if (!units.some(expects)) return units.length;
+  const written = new Set<string>();
+  for (const [at, unit] of units.entries()) {
+    if (unit.some(({ aggregate, expectation }) => expectation !== undefined && written.has(aggregate)))
+      return at;
+    for (const { aggregate } of unit) written.add(aggregate);
+  }
+  return units.length;
 }
 
 /** Reads the server's answer about one message, or one batch. Pure. */

@@ -67,10 +67,10 @@ test("an event is stored with who it is and what it follows from", async () => {
     causedBy: next,
   });
 
-  expect(root).toEqual({ seq: 1, id: root.id, correlationId: root.id, causationId: root.id });
+  expect(root).toEqual({ node: "test", seq: 1, id: root.id, correlationId: root.id, causationId: root.id });
   expect(root.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-/);
-  expect(next).toEqual({ seq: 2, id: "moved-1", correlationId: root.id, causationId: root.id });
-  expect(last).toEqual({ seq: 3, id: last.id, correlationId: root.id, causationId: "moved-1" });
+  expect(next).toEqual({ node: "test", seq: 2, id: "moved-1", correlationId: root.id, causationId: root.id });
+  expect(last).toEqual({ node: "test", seq: 3, id: last.id, correlationId: root.id, causationId: "moved-1" });
   const first = await stored(1);
   expect(first?.subject).toBe("cim.events.person.ada.PersonCreated");
   expect(Buffer.from(first?.body ?? []).toString()).toBe('{"name":"Ada"}');

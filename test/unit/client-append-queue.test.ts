@@ -3,7 +3,7 @@ import { AppendQueue, type Written } from "../../shared/client/append-queue.ts";
 import { encodeEvent } from "../../shared/client/event-to-append.ts";
 import type { Unit } from "../../shared/client/write-events.ts";
 
-const limits = { eventBytes: 10 * 1024 * 1024 };
+const limits = { eventBytes: 10 * 1024 * 1024, node: "test" };
 const unit = (events = 1, bytes = 100): Unit =>
   Array.from({ length: events }, () =>
     encodeEvent({ domain: "d", type: "T", data: new Uint8Array(bytes) }, limits),

@@ -1,0 +1,256 @@
+import { readFileSync } from "node:fs";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import {
+  AppendCancelled,
+  type Appended,
+  type CimClient,
+  connectCim,
+  EventRejected,
+  StoreUnavailable,
+  VersionConflict,
+} from "../../shared/client/connect-cim.ts";
+import { connectNats } from "../../shared/nats/connect.ts";
+import { ensureStream } from "../../shared/nats/ensure-stream.ts";
+import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
+import { EncodedHeaders } from "../../shared/nats/raw-message.ts";
+import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import { eventsStream, outboxStream } from "../../shared/nats/streams.ts";
+import { headerValue } from "../../shared/protocol/headers.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
+import { startNatsServer, type TestNatsServer } from "../support/nats-server.ts";
+
+const MiB = 1024 * 1024;
+const event = { domain: "person", aggregate: "ada", type: "PersonCreated", data: { name: "Ada" } };
+
+let server: TestNatsServer;
+let nc: NatsConnection;
+
+beforeEach(async () => {
+  server = await startNatsServer();
+  nc = await connectNats({ url: server.url, name: "test" });
+  await ensureStream(nc, outboxStream({ maxBytes: 64 * MiB, maxPayload: 8 * MiB }));
+});
+
+afterEach(async () => {
+  await nc.close();
+  await server[Symbol.asyncDispose]();
+});
+
+async function stored(): Promise<{ seq: number; subject: string; id: string }[]> {
+  const { last_seq, messages } = await streamState(nc, STREAM.outbox);
+  if (messages === 0) return [];
+  await using reader = await new StreamReader({ nc, stream: STREAM.outbox, startSeq: 1 }).start();
+  const all: { seq: number; subject: string; id: string }[] = [];
+  while (all.at(-1)?.seq !== last_seq) {
+    for (const { seq, subject, headerText } of await reader.next())
+      all.push({ seq, subject, id: headerValue(headerText, "Nats-Msg-Id") ?? "" });
+  }
+  return all;
+}
+
+const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+test("an expectation is judged over all types of the aggregate, and nothing else", async () => {
+  await using cim = await connectCim({ url: server.url });
+  const created = await cim.append({ ...event, expect: "none" });
+  await cim.append({ ...event, aggregate: "adamant" });
+  await cim.append({ ...event, aggregate: "bob", expect: "none" });
+  const moved = await cim.append({ ...event, type: "PersonMoved", expect: created });
+  const conflict = await failureOf(cim.append({ ...event, type: "PersonRenamed", expect: created }));
+  expect(conflict).toBeInstanceOf(VersionConflict);
+  expect(conflict).toMatchObject({
+    aggregate: "person.ada",
+    expected: created.seq,
+    actual: moved.seq,
+    message: `person.ada on test is at ${moved.seq}, not at ${created.seq}: nothing was stored; read it again and decide again`,
+  });
+  expect(await failureOf(cim.append({ ...event, expect: "none" }))).toMatchObject({
+    expected: "none",
+    actual: moved.seq,
+  });
+  expect(
+    await failureOf(cim.append({ ...event, aggregate: "eve", expect: { node: "test", seq: 2 } })),
+  ).toMatchObject({ expected: 2, actual: "none" });
+  // A whole batch fails with its expectation.
+  const batch = [
+    { ...event, aggregate: "carl" },
+    { ...event, type: "PersonRenamed", expect: created },
+  ];
+  await expect(cim.appendBatch(batch)).rejects.toBeInstanceOf(VersionConflict);
+  expect(await stored()).toHaveLength(4);
+  const domain = await cim.append({ domain: "person", type: "PersonsCounted", expect: "none" });
+  await cim.append({ domain: "person", type: "PersonsSorted", expect: domain });
+  // Sent again after it was stored: the same event, not a conflict with itself.
+  const again = { ...event, type: "PersonMoved", id: "moved-2", expect: moved };
+  const once = await cim.append(again);
+  expect(await cim.append(again)).toEqual({ ...once, duplicate: true });
+  await cim.append({ ...event, type: "PersonRenamed", expect: once });
+  expect(await cim.append(again)).toEqual({ ...once, duplicate: true });
+});
+
+test("an expectation of another node, or two of one aggregate in a batch, is refused before it is sent", async () => {
+  await using cim = await connectCim({ url: server.url });
+  const other = { node: "leaf9", seq: 3 };
+  expect(await failureOf(cim.append({ ...event, expect: other }))).toMatchObject({
+    name: "EventRejected",
+    part: "expect",
+    message: expect.stringMatching(/of "leaf9", and this is test/),
+  });
+  const two = [event, { ...event, type: "B", expect: "none" as const }];
+  expect(await failureOf(cim.appendBatch(two))).toBeInstanceOf(EventRejected);
+  expect(await stored()).toEqual([]);
+});
+
+test("of writers that race for one version exactly one wins, whatever else is in their groups", async () => {
+  await using a = await connectCim({ url: server.url });
+  await using b = await connectCim({ url: server.url });
+  let version: Appended = await a.append({ ...event, expect: "none" });
+  let innocents = 0;
+  for (let round = 0; round < 60; round++) {
+    const attempts = [a, b].flatMap((cim: CimClient, c) =>
+      Array.from({ length: 12 }, (_, n) =>
+        cim.append({ ...event, type: `By${c}x${n}`, expect: version }).catch((error: unknown) => error),
+      ),
+    );
+    const others = [a, b].flatMap((cim) =>
+      Array.from({ length: 20 }, (_, n) => cim.append({ ...event, aggregate: `p${round}-${n}` })),
+    );
+    innocents += (await Promise.all(others)).length;
+    const results = await Promise.all(attempts);
+    const winners = results.filter((one) => !(one instanceof Error)) as Appended[];
+    expect(winners).toHaveLength(1);
+    expect(results.filter((one) => one instanceof VersionConflict)).toHaveLength(23);
+    version = winners[0] as Appended;
+  }
+  expect(await stored()).toHaveLength(1 + 60 + innocents);
+});
+
+test("a trimmed outbox: the copy tells, and without one nothing is guessed", async () => {
+  await using cim = await connectCim({ url: server.url });
+  const first = await cim.append(event);
+  await cim.append({ ...event, aggregate: "other" });
+  await jetStreamApi(nc, `STREAM.PURGE.${STREAM.outbox}`, { seq: 3 });
+  expect(await failureOf(cim.append({ ...event, expect: first }))).toMatchObject({ actual: "unknown" });
+  expect(await failureOf(cim.append({ ...event, expect: "none" }))).toMatchObject({ actual: "unknown" });
+  expect(await cim.find(first.id, event)).toMatchObject({ found: false, complete: false });
+
+  await ensureStream(nc, eventsStream({ maxBytes: null }));
+  const log = (origin: string, id: string) =>
+    nc.request("cim.log.person.ada.PersonCreated", "{}", {
+      headers: new EncodedHeaders(`Cim-Origin: ${origin}\r\nCim-Id: ${id}\r\nCim-Time: 1 1\r\n`),
+      timeout: 2_000,
+    });
+  await log("test 1 e 1", first.id);
+  await log("elsewhere 1 e 77", "foreign");
+  expect(await failureOf(cim.append({ ...event, expect: "none" }))).toMatchObject({ actual: 1 });
+  expect(await cim.find(first.id, event)).toEqual({ found: true, node: "test", seq: 1 });
+  expect(await cim.find("foreign", event)).toMatchObject({ found: false, complete: true });
+  const next = await cim.append({ ...event, type: "PersonMoved", expect: first });
+  expect(await failureOf(cim.append({ ...event, expect: first }))).toMatchObject({ actual: next.seq });
+  await cim.append({ ...event, aggregate: "new", expect: "none" });
+});
+
+test("a call that is given up before it was sent is not stored; after, it says that it does not know", async () => {
+  await using cim = await connectCim({ url: server.url, timeoutMs: 1_000 });
+  await expect(cim.append(event, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    name: "AppendCancelled",
+    outcome: "not-stored",
+  });
+  server.pause();
+  await expect.poll(() => readFileSync(`/proc/${server.pid}/stat`, "utf8")).toContain(") T ");
+  try {
+    const sent = failureOf(cim.append({ ...event, id: "sent" }, { timeoutMs: 100 }));
+    const stop = new AbortController();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const waiting = failureOf(cim.append({ ...event, id: "waiting" }, { signal: stop.signal }));
+    stop.abort();
+    expect(await waiting).toMatchObject({ outcome: "not-stored" });
+    expect(await sent).toBeInstanceOf(AppendCancelled);
+    expect(await sent).toMatchObject({
+      outcome: "unknown",
+      message: expect.stringMatching(/its time is over/),
+    });
+  } finally {
+    server.resume();
+  }
+  await expect
+    .poll(() =>
+      cim.append(event).then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true);
+  expect((await stored()).map(({ id }) => id)).not.toContain("waiting");
+  expect(await cim.find("waiting", event)).toMatchObject({ found: false, complete: true });
+  expect(await cim.find("sent", event)).toMatchObject({
+    found: (await stored()).some(({ id }) => id === "sent"),
+  });
+});
+
+test("after a kill in the middle of writes, what is found of each unknown is the truth", async () => {
+  await using cim = await connectCim({ url: server.url, timeoutMs: 300 });
+  const results: { id: string; outcome: unknown }[] = [];
+  let running = true;
+  const write = async (writer: number) => {
+    for (let n = 0; running; n++) {
+      const id = `w${writer}-${n}`;
+      const outcome = await cim
+        .append({ ...event, aggregate: `w${writer}`, id })
+        .catch((error: unknown) => error);
+      results.push({ id, outcome });
+      if (outcome instanceof Error) return;
+    }
+  };
+  const writers = Promise.all(Array.from({ length: 64 }, (_, w) => write(w)));
+  await expect.poll(() => results.length).toBeGreaterThan(500);
+  await server.kill();
+  await writers;
+  running = false;
+  await server.restart();
+  await expect
+    .poll(
+      () =>
+        streamState(nc, STREAM.outbox).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
+    )
+    .toBe(true);
+  const unknown = results.filter(
+    ({ outcome }) => outcome instanceof StoreUnavailable && outcome.outcome === "unknown",
+  );
+  await expect
+    .poll(() =>
+      cim.append({ ...event, id: "back" }).then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true);
+  const truth = await stored();
+  const ids = truth.map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { id, outcome } of results) {
+    if (!(outcome instanceof Error)) expect(ids).toContain(id);
+    else if (outcome instanceof StoreUnavailable && outcome.outcome === "not-stored")
+      expect(ids).not.toContain(id);
+  }
+  for (const { id } of unknown)
+    expect((await cim.find(id, { domain: "person" })).found).toBe(ids.includes(id));
+});
+
+test("1 MiB passes, 8 MiB is refused with the limit named", async () => {
+  await using cim = await connectCim({ url: server.url });
+  await cim.append({ ...event, data: new Uint8Array(1_000_000) });
+  expect(await failureOf(cim.append({ ...event, data: new Uint8Array(8 * MiB) }))).toMatchObject({
+    name: "EventRejected",
+    limit: { max: expect.any(Number), actual: expect.any(Number) },
+  });
+});
