@@ -31,6 +31,9 @@ export function configNotes(config: Config): string[] {
       `nats.syncInterval is ${config.nats.syncInterval}: a power cut can take back events acknowledged within that time`,
     );
   }
+  if (!config.nats.anonymousApp && config.nats.users.length === 0) {
+    notes.push("nats.users is empty and nats.anonymousApp is false: no program can connect");
+  }
   return notes;
 }
 

@@ -14,7 +14,13 @@ export function crossFieldFaults(document: unknown): Fault[] {
     const written = valueAt(document, keys);
     return written === undefined ? defaultOf(configDocument, keys) : written;
   };
-  return [...roleFaults(read), ...leafFaults(read), ...addressFaults(read), ...sizeFaults(read)];
+  return [
+    ...roleFaults(read),
+    ...leafFaults(read),
+    ...userFaults(read),
+    ...addressFaults(read),
+    ...sizeFaults(read),
+  ];
 }
 
 type Read = (path: string) => unknown;
@@ -78,6 +84,32 @@ function* leafFaults(read: Read): Iterable<Fault> {
     const path = `leaves[${index}]`;
     yield* seenBefore(names, leaf.name, `${path}.name`, "a name of its own for each node");
     yield* seenBefore(keys, leaf.publicKey, `${path}.publicKey`, "the key that this leaf itself made");
+  }
+}
+
+/** A user has a key or a password; one key cannot be two users, nor one name have two passwords. */
+function* userFaults(read: Read): Iterable<Fault> {
+  const users = read("nats.users");
+  if (!Array.isArray(users)) return;
+  const leaves = read("leaves");
+  const keys = new Map<unknown, string>();
+  for (const [index, leaf] of (Array.isArray(leaves) ? leaves : []).entries()) {
+    if (isRecord(leaf)) keys.set(leaf.publicKey, `leaves[${index}].publicKey`);
+  }
+  const names = new Map<unknown, string>();
+  for (const [index, user] of users.entries()) {
+    if (!isRecord(user)) continue;
+    const path = `nats.users[${index}]`;
+    const [byKey, byPassword] = [isGiven(user.publicKey), isGiven(user.passwordHashFile)];
+    if (byKey === byPassword) {
+      yield {
+        path,
+        problem: byKey ? "has a publicKey and a passwordHashFile" : "has neither a key nor a password",
+        write: "either publicKey or passwordHashFile",
+      };
+    }
+    if (byPassword) yield* seenBefore(names, user.name, `${path}.name`, "one password for each name");
+    yield* seenBefore(keys, user.publicKey, `${path}.publicKey`, "a key of its own for each user");
   }
 }
 

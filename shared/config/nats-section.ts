@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { PROGRAM_USERS } from "../protocol/names.ts";
 import { key } from "./described-key.ts";
-import { absolutePath, bytes, listenAddress, nodeName, url } from "./value-kinds.ts";
+import { absolutePath, bytes, listenAddress, nodeName, url, userPublicKey } from "./value-kinds.ts";
 
 const MiB = 1024 * 1024;
 
@@ -9,6 +10,23 @@ const seedFile = (whose: string, file: string) =>
     what: `File with the nkey seed of ${whose}; made at first need, mode 0600. Default: ${file} in dataDir.`,
     write: `an absolute path, or leave it out for ${file} in dataDir`,
   });
+
+const programUser = z.strictObject({
+  name: key(z.enum(PROGRAM_USERS), {
+    what: "Which of the users for programs: it decides the rights (docs/recipes.md). A name may stand several times with a key of its own each, once with a password.",
+    write: PROGRAM_USERS.map((name) => `"${name}"`)
+      .join(", ")
+      .replace(/, (?=[^,]*$)/, " or "),
+  }),
+  publicKey: key(userPublicKey.optional(), {
+    what: "Public nkey of the user; the seed stays with the program.",
+    write: "the program's public key (56 characters, begins with U), or a passwordHashFile in its place",
+  }),
+  passwordHashFile: key(absolutePath.optional(), {
+    what: "File with the bcrypt hash of the user's password, one line; read when the server's configuration is written, which includes it from a file of its own (mode 0600). The user's name at the server is the name here.",
+    write: "an absolute path, or a publicKey in its place",
+  }),
+});
 
 /** The node's own nats-server: how the daemons reach it and what its configuration is generated from. */
 export const natsSection = z.strictObject({
@@ -48,6 +66,10 @@ export const natsSection = z.strictObject({
   anonymousApp: key(z.boolean().default(true), {
     what: "Whether clients without credentials are the user app. True suits development on loopback; write false where others can reach the server.",
     write: "true or false",
+  }),
+  users: key(z.array(programUser).max(1_000).default([]), {
+    what: "Users of the account CIM for programs, besides the one of anonymousApp: each with its public nkey, or with a password of which a bcrypt hash is in a file.",
+    write: 'a list, as [{"name": "cim-events", "publicKey": "U…"}]',
   }),
   maxPayload: key(
     bytes

@@ -1,7 +1,8 @@
+import type { ProgramUserName } from "../protocol/names.ts";
 import { SUBJECT } from "../protocol/subjects.ts";
 import { LINK_PATIENCE } from "./link-patience.ts";
 import { type Commented, type ConfigBlock, Include, renderConfigText } from "./server-config-text.ts";
-import { appRights, leafLinkRights } from "./server-rights.ts";
+import { appRights, leafLinkRights, PROGRAM_RIGHTS } from "./server-rights.ts";
 
 /** The part of a daemon's configuration that its server's configuration follows from. */
 export interface ServerConfigInput {
@@ -16,6 +17,8 @@ export interface ServerConfigInput {
     readonly hubDomain: string;
     readonly hubs: readonly string[];
     readonly anonymousApp: boolean;
+    /** Users for programs: by public nkey, or by a password whose hash stands in `passwordFile(name)`. */
+    readonly users?: readonly ProgramUser[];
     readonly maxPayload: number;
     readonly maxFile: number;
     readonly maxMemory: number;
@@ -27,6 +30,12 @@ export interface ServerConfigInput {
   readonly heartbeat: { readonly preset: "lan" | "wan" | "satellite" };
 }
 
+export interface ProgramUser {
+  readonly name: ProgramUserName;
+  readonly publicKey?: string | undefined;
+  readonly passwordHashFile?: string | undefined;
+}
+
 /** Public keys of the daemon's two users. */
 export interface ServerPublicKeys {
   readonly agent: string;
@@ -35,6 +44,9 @@ export interface ServerPublicKeys {
 
 /** Beside the configuration; holds the seed of the link's user, which is nowhere else in it. */
 export const LINK_REMOTE_FILE = "link-remote.conf";
+
+/** Beside the configuration; holds the password's hash, which is nowhere else in it. */
+export const passwordFile = (name: ProgramUserName): string => `user-${name}.conf`;
 
 /** Accounts: all of cim's traffic, and the server's own events and requests. */
 export const ACCOUNT = { cim: "CIM", sys: "SYS" } as const;
@@ -45,6 +57,8 @@ export const ACCOUNT = { cim: "CIM", sys: "SYS" } as const;
  */
 export const APP_PUBLIC_KEY = "UALERKY4XWUBKMKCCLLLTJHMNGX7DJX6UUQUUD5W24QQSERH3VQEN743";
 
+/** Not LEAFNODE: a server that links as a program would not be judged as a leaf. */
+const PROGRAM_CONNECTIONS = ["STANDARD", "WEBSOCKET"];
 const SERVER_MIB = 1024 * 1024;
 /** Of so many tries to reach a hub that is away, one is logged; each one would fill a disk in weeks. */
 const TRIES_PER_REPORT = 1_000;
@@ -95,14 +109,30 @@ export function renderLinkRemote(linkSeed: string): string {
   return renderConfigText({ nkey: linkSeed });
 }
 
+/** The text of a `passwordFile`. Not for everybody: weak passwords can be guessed from their hash. */
+export function renderPassword(bcryptHash: string): string {
+  return renderConfigText({ password: bcryptHash });
+}
+
 function cimUsers(input: ServerConfigInput, keys: ServerPublicKeys): Commented[] {
   const { node, nats, role } = input;
   const leaves = role === "hub" ? input.leaves : [];
   const users = [daemon("the daemon", keys.agent)];
+  const leafNames = leaves.map((leaf) => leaf.name);
   if (nats.anonymousApp) {
-    const passing = role === "hub" ? leaves.map((leaf) => leaf.name) : [];
-    const permissions = appRights(node, passing);
+    const permissions = appRights(node, leafNames);
     users.push(user("app: clients without credentials", APP_PUBLIC_KEY, "STANDARD", permissions));
+  }
+  for (const { name, publicKey } of nats.users ?? []) {
+    const who =
+      publicKey === undefined
+        ? { user: name, password: new Include(passwordFile(name)) }
+        : { nkey: publicKey };
+    const permissions = PROGRAM_RIGHTS[name](node, leafNames);
+    users.push({
+      comment: name,
+      block: { ...who, allowed_connection_types: PROGRAM_CONNECTIONS, permissions },
+    });
   }
   for (const leaf of leaves) {
     users.push(

@@ -1,4 +1,4 @@
-import { STREAM } from "../protocol/names.ts";
+import { type ProgramUserName, STREAM } from "../protocol/names.ts";
 import { REPLAY_PREFIX } from "../protocol/replay.ts";
 import {
   EVENTS_PREFIX,
@@ -65,14 +65,45 @@ export function leafLinkRights(leaf: string, hubDomain: string): Rights {
 }
 
 const READABLE_STREAMS = [STREAM.events, STREAM.outbox, STREAM.refused, STREAM.nodes, STREAM.control];
+const API = "$JS.API";
+/** What a client asks of JetStream before it asks for anything particular. */
+const FINDING = [`${API}.INFO`, `${API}.STREAM.NAMES`, `${API}.STREAM.LIST`];
+
+/** Reading a stream, by direct gets and by consumers that the reader makes and removes; nothing that changes the stream. */
+const readingRights = (stream: string): string[] => [
+  `${API}.STREAM.INFO.${stream}`,
+  `${API}.STREAM.MSG.GET.${stream}`,
+  `${API}.DIRECT.GET.${stream}`,
+  `${API}.DIRECT.GET.${stream}.>`,
+  `${API}.CONSUMER.CREATE.${stream}`,
+  `${API}.CONSUMER.CREATE.${stream}.>`,
+  `${API}.CONSUMER.DURABLE.CREATE.${stream}.*`,
+  `${API}.CONSUMER.NAMES.${stream}`,
+  `${API}.CONSUMER.LIST.${stream}`,
+  `${API}.CONSUMER.INFO.${stream}.*`,
+  `${API}.CONSUMER.MSG.NEXT.${stream}.*`,
+  `${API}.CONSUMER.DELETE.${stream}.*`,
+];
+
+/** The consumers by which leaves follow the log are theirs: replaced or drained by a program, a copy would stand still. */
+const leavesConsumers = (leaves: readonly string[]): string[] =>
+  leaves
+    .flatMap((leaf) => [copyConsumer(leaf), fillConsumer(leaf)])
+    .flatMap((consumer) => [
+      `${API}.CONSUMER.*.${STREAM.events}.${consumer}`,
+      `${API}.CONSUMER.*.${STREAM.events}.${consumer}.>`,
+      `${API}.CONSUMER.*.*.${STREAM.events}.${consumer}`,
+    ]);
+
+const daemonsInboxes = (nodes: readonly string[]): string[] => nodes.map((name) => `${inboxPrefix(name)}.>`);
+const CONTROL_EVENTS = `${EVENTS_PREFIX}_cim.>`;
 
 /**
  * What programs on the node may do: append events, ask and answer, and read the node's streams. They can neither
- * write the log nor speak as a daemon. `others` are the nodes whose replies pass through this server: a program that
- * listens to `_INBOX.>` does not hear them.
+ * write the log nor speak as a daemon. `leaves` are the nodes whose replies pass through this server and that read its
+ * log: a program that listens to `_INBOX.>` does not hear them.
  */
-export function appRights(node: string, others: readonly string[] = []): Rights {
-  const api = "$JS.API";
+export function appRights(node: string, leaves: readonly string[] = []): Rights {
   return {
     publish: {
       allow: [
@@ -83,27 +114,12 @@ export function appRights(node: string, others: readonly string[] = []): Rights 
         `${REPLAY_PREFIX}.>`,
         // Why an append was not answered: its own agent tells.
         statusSubject(node),
-        `${api}.INFO`,
-        `${api}.STREAM.NAMES`,
-        `${api}.STREAM.LIST`,
-        ...READABLE_STREAMS.flatMap((stream) => [
-          `${api}.STREAM.INFO.${stream}`,
-          `${api}.STREAM.MSG.GET.${stream}`,
-          `${api}.DIRECT.GET.${stream}`,
-          `${api}.DIRECT.GET.${stream}.>`,
-          `${api}.CONSUMER.CREATE.${stream}`,
-          `${api}.CONSUMER.CREATE.${stream}.>`,
-          `${api}.CONSUMER.DURABLE.CREATE.${stream}.*`,
-          `${api}.CONSUMER.NAMES.${stream}`,
-          `${api}.CONSUMER.LIST.${stream}`,
-          `${api}.CONSUMER.INFO.${stream}.*`,
-          `${api}.CONSUMER.MSG.NEXT.${stream}.*`,
-          `${api}.CONSUMER.DELETE.${stream}.*`,
-        ]),
+        ...FINDING,
+        ...READABLE_STREAMS.flatMap(readingRights),
         "$JS.ACK.>",
         "$JS.FC.>",
       ],
-      deny: [`${EVENTS_PREFIX}_cim.>`],
+      deny: [CONTROL_EVENTS, ...leavesConsumers(leaves)],
     },
     subscribe: {
       allow: [
@@ -115,9 +131,62 @@ export function appRights(node: string, others: readonly string[] = []): Rights 
         `${REPLAY_PREFIX}.>`,
         `cim.node.${node}.commands.>`,
       ],
-      deny: [node, ...others].map((name) => `${inboxPrefix(name)}.>`),
+      deny: daemonsInboxes([node, ...leaves]),
     },
     // Answers go to whoever asked, without a right to publish into inboxes.
     allow_responses: true,
   };
 }
+
+/** The guide's user for events: appends, and reads the log or copy and its node's own outbox. */
+function eventsRights(node: string, leaves: readonly string[]): Rights {
+  const streams = [STREAM.events, STREAM.outbox];
+  return {
+    publish: {
+      allow: [
+        SUBJECT.allEvents,
+        statusSubject(node),
+        ...FINDING,
+        ...streams.flatMap(readingRights),
+        // Acknowledgements of messages it read, as servers of today and of tomorrow (with domain and account) address them.
+        ...streams.flatMap((stream) => [
+          `$JS.ACK.${stream}.>`,
+          `$JS.ACK.*.*.${stream}.>`,
+          `$JS.FC.${stream}.>`,
+        ]),
+      ],
+      deny: [CONTROL_EVENTS, ...leavesConsumers(leaves)],
+    },
+    subscribe: {
+      allow: ["_INBOX.>", SUBJECT.allEvents],
+      deny: daemonsInboxes([node, ...leaves]),
+    },
+    allow_responses: true,
+  };
+}
+
+/** The guide's users that only ask and answer: below one prefix, and nothing of JetStream. */
+function talkingRights(
+  node: string,
+  leaves: readonly string[],
+  subject: string,
+  heard: readonly string[] = [],
+) {
+  return {
+    publish: { allow: [subject] },
+    subscribe: { allow: ["_INBOX.>", subject, ...heard], deny: daemonsInboxes([node, ...leaves]) },
+    allow_responses: true,
+  };
+}
+
+/** Users for programs that a configuration may name, and their rights on a node. */
+export const PROGRAM_RIGHTS: Readonly<
+  Record<ProgramUserName, (node: string, leaves: readonly string[]) => Rights>
+> = {
+  app: appRights,
+  "cim-events": eventsRights,
+  "cim-commands": (node, leaves) =>
+    talkingRights(node, leaves, "cim.commands.>", [`cim.node.${node}.commands.>`]),
+  "cim-queries": (node, leaves) => talkingRights(node, leaves, "cim.queries.>"),
+  "cim-sagas": (node, leaves) => talkingRights(node, leaves, "cim.sagas.>"),
+};

@@ -1,10 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { PROGRAM_USERS } from "../protocol/names.ts";
 import { ensureSeedFile } from "./nkeys.ts";
+import { readPasswordHash } from "./password-hash.ts";
 import {
   LINK_REMOTE_FILE,
+  passwordFile,
   renderLinkRemote,
+  renderPassword,
   renderServerConfig,
   type ServerConfigInput,
 } from "./server-config.ts";
@@ -38,10 +42,10 @@ export async function serverConfigText(config: WritableServerConfig): Promise<st
 }
 
 /**
- * Writes a node's server configuration and, on a leaf, the link's secret beside it (both 0600), each at once: a server
- * that reloads never reads half a file. Returns the path for `nats-server -c`.
+ * Writes a node's server configuration and beside it, on a leaf, the link's secret, and the hashes of programs' passwords
+ * (all 0600), each at once: a server that reloads never reads half a file. Returns the path for `nats-server -c`.
  * @param folder default: `dataDir`
- * @throws {SeedFileError} and {ServerConfigUnwritable}
+ * @throws {SeedFileError}, {PasswordHashError} and {ServerConfigUnwritable}
  */
 export async function writeServerConfig(
   config: WritableServerConfig,
@@ -52,8 +56,18 @@ export async function writeServerConfig(
     const { seed } = await ensureSeedFile(config.nats.linkSeedFile);
     await replaceFile(join(folder, LINK_REMOTE_FILE), renderLinkRemote(seed));
   }
+  const withPassword = (config.nats.users ?? []).filter((user) => user.passwordHashFile !== undefined);
+  for (const { name, passwordHashFile } of withPassword) {
+    const hash = await readPasswordHash(passwordHashFile as string);
+    await replaceFile(join(folder, passwordFile(name)), renderPassword(hash));
+  }
   const path = join(folder, SERVER_CONFIG_FILE);
   await replaceFile(path, await serverConfigText(config));
+  // A user that is no more leaves no hash behind; gone only now, as the configuration before may still name the file.
+  for (const name of PROGRAM_USERS) {
+    if (withPassword.some((user) => user.name === name)) continue;
+    await rm(join(folder, passwordFile(name)), { force: true });
+  }
   return path;
 }
 

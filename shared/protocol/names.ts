@@ -46,6 +46,10 @@ export const RESERVED_HEADERS: readonly string[] = [
   HEADER.withheld,
 ];
 
+/** The users that programs connect as. `app` may do what all the others may, and more. */
+export const PROGRAM_USERS = ["app", "cim-events", "cim-commands", "cim-queries", "cim-sagas"] as const;
+export type ProgramUserName = (typeof PROGRAM_USERS)[number];
+
 const NODE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** What a node name must look like, for error messages. */

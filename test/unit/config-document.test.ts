@@ -51,6 +51,40 @@ describe("a document", () => {
     );
   });
 
+  it("lists programs' users with a key or a password each", () => {
+    const other = createUser().getPublicKey();
+    const file = "/etc/cim/events.bcrypt";
+    const users = (...list: unknown[]) => ({ ...leaf, nats: { ...leaf.nats, users: list } });
+    const events = { name: "cim-events" };
+    expect(
+      parseConfig(
+        users(
+          { ...events, publicKey },
+          { ...events, publicKey: other },
+          { ...events, passwordHashFile: file },
+        ),
+      ).nats.users,
+    ).toHaveLength(3);
+    const lines = (...list: unknown[]) => faultsOf(users(...list)).map(faultLine);
+    expect(lines(events)).toEqual([
+      "nats.users[0]: has neither a key nor a password; write either publicKey or passwordHashFile",
+    ]);
+    expect(lines({ ...events, publicKey, passwordHashFile: file })).toEqual([
+      expect.stringMatching(/^nats\.users\[0\]: has a publicKey and a passwordHashFile; write /),
+    ]);
+    expect(lines({ ...events, publicKey }, { name: "app", publicKey })).toEqual([
+      expect.stringMatching(/^nats\.users\[1\]\.publicKey: .*nats\.users\[0\]\.publicKey/),
+    ]);
+    const twice = { ...events, passwordHashFile: file };
+    expect(lines(twice, twice)).toEqual([expect.stringMatching(/^nats\.users\[1\]\.name: /)]);
+    expect(lines({ name: "root", publicKey })).toEqual([
+      expect.stringMatching(/^nats\.users\[0\]\.name: .*"cim-events"/),
+    ]);
+    expect(lines({ ...events, password: "secret" }).join()).toMatch(/nats\.users\[0\]\.password/);
+    expect(lines({ ...events, password: "secret" }).join()).not.toContain("secret");
+    expect(lines({ ...events, publicKey: "SUAB" }).join()).toMatch(/public nkey of a user/);
+  });
+
   it("takes a hub's own name for its domain", () => {
     expect(parseConfig({ ...hub, node: "north" }).nats.hubDomain).toBe("north");
   });
