@@ -1,5 +1,7 @@
 import { jetstream } from "@nats-io/jetstream";
 import { type CimClient, connectCim } from "../shared/client/connect-cim.ts";
+import { encodeEvent } from "../shared/client/event-to-append.ts";
+import { writeAtomically } from "../shared/nats/batch-publisher.ts";
 import { connectNats } from "../shared/nats/connect.ts";
 import { ensureStream } from "../shared/nats/ensure-stream.ts";
 import { outboxStream } from "../shared/nats/streams.ts";
@@ -46,9 +48,20 @@ const publish = () => {
   });
 };
 
+/** What the engine gives for a group of all callers, written one after the other and encoded before. */
+const batch = Array.from({ length: callers }, () => {
+  const { message } = encodeEvent(benchEvent(made++), { eventBytes: 1_000_000, node: cim.node });
+  return { ...message, headerText: "" };
+});
+const engineBatch = async () => {
+  const result = await writeAtomically(nc, batch);
+  if (result.kind !== "stored") throw new Error(`the batch was not stored: ${result.kind}`);
+};
+
 const ARMS = {
   "many callers": [callers, append],
   "many publishes": [callers, publish],
+  "engine's batch": [1, engineBatch],
   "one caller": [1, append],
   "one publish": [1, publish],
   "new aggregates": [callers, create],
@@ -90,6 +103,12 @@ report(
       cim: of("many callers", p99),
       bare: of("many publishes", p99),
       goal: { most: 25 },
+    },
+    {
+      what: "many callers, beside the engine's own batches",
+      unit: "/s",
+      cim: of("many callers", perS),
+      bare: of("engine's batch", perS) * callers,
     },
     { what: "one caller p50", unit: "ms", cim: of("one caller", p50), bare: of("one publish", p50) },
     { what: "one caller, times a publish", unit: "", cim: ratio, goal: { most: 1.2 } },

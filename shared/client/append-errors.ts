@@ -120,6 +120,19 @@ export class AppendCancelled extends Error {
   }
 }
 
+/** The node's daemon speaks a newer protocol than this client: upgrade the client. An older node works. */
+export class ClientTooOld extends Error {
+  override readonly name = "ClientTooOld";
+  readonly node: string;
+
+  constructor(node: string, theirs: number, own: number) {
+    super(
+      `${node} speaks cim's protocol ${theirs}, this client up to ${own}: upgrade the package cim of this program`,
+    );
+    this.node = node;
+  }
+}
+
 /** The client was closed before. */
 export class ClientClosed extends Error {
   override readonly name = "ClientClosed";

@@ -2,8 +2,9 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { connectNats } from "../nats/connect.ts";
 import { JetStreamRefused, jetStreamApi } from "../nats/jetstream-api.ts";
+import { PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { STREAM } from "../protocol/names.ts";
-import { ClientClosed, EventRejected, StoreUnavailable } from "./append-errors.ts";
+import { ClientClosed, ClientTooOld, EventRejected, StoreUnavailable } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
 import {
   type AppendLimits,
@@ -19,6 +20,7 @@ import type { Stored } from "./write-events.ts";
 export {
   AppendCancelled,
   ClientClosed,
+  ClientTooOld,
   EventRejected,
   type NodeCondition,
   OutboxFull,
@@ -126,13 +128,15 @@ const MAX_BATCH_BYTES = 16 * 1024 * 1024;
  *   data: { name: "Ada" },
  * });
  * const [moved, renamed] = await cim.appendBatch([
- *   { domain: "person", aggregate: "ada", type: "PersonMoved", data: { to: "London" }, causedBy: created },
+ *   // Only if nothing else was written to ada on this node since: otherwise VersionConflict, and nothing is stored.
+ *   { domain: "person", aggregate: "ada", type: "PersonMoved", data: { to: "London" }, causedBy: created, expect: created },
  *   { domain: "person", aggregate: "ada", type: "PersonRenamed", data: { name: "Ada Lovelace" }, causedBy: created },
  * ]);
  * console.log(`${cim.node} has them at ${created.seq}, ${moved?.seq} and ${renamed?.seq}`);
  * ```
  *
  * @throws {NatsUnreachable} no server there within ten seconds, or it refuses the user
+ * @throws {ClientTooOld} the node speaks a newer protocol
  * @throws {StoreUnavailable} the server has no outbox: no agent or coordinator has run on it
  */
 export async function connectCim(options: ConnectCimOptions = {}): Promise<CimClient> {
@@ -237,15 +241,16 @@ function checkBatchBytes(events: readonly EncodedEvent[]): void {
 async function outboxLimits(nc: NatsConnection, node: string, timeoutMs: number): Promise<AppendLimits> {
   const maxPayload = nc.info?.max_payload ?? Number.MAX_SAFE_INTEGER;
   try {
-    const { config } = await jetStreamApi<{ config: { max_msg_size: number } }>(
-      nc,
-      `STREAM.INFO.${STREAM.outbox}`,
-      undefined,
-      { timeoutMs },
-    );
+    const { config } = await jetStreamApi<{
+      config: { max_msg_size: number; metadata?: Record<string, string> };
+    }>(nc, `STREAM.INFO.${STREAM.outbox}`, undefined, { timeoutMs });
+    // Without the entry it is of a build from before there was one, which speaks version 1.
+    const theirs = Number(config.metadata?.[PROTOCOL_METADATA] ?? 1);
+    if (theirs > PROTOCOL_VERSION) throw new ClientTooOld(node, theirs, PROTOCOL_VERSION);
     const maxMessage = config.max_msg_size < 0 ? maxPayload : config.max_msg_size;
     return { eventBytes: Math.min(maxPayload, maxMessage), node };
   } catch (cause) {
+    if (cause instanceof ClientTooOld) throw cause;
     const missing = cause instanceof JetStreamRefused && cause.code === 404;
     const reason = missing
       ? `it has no ${STREAM.outbox}; cim-agent, or cim-coordinator on a hub, makes one when it runs there`

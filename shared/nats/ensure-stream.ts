@@ -84,8 +84,13 @@ async function reconcile(nc: NatsConnection, wanted: StreamDefinition): Promise<
     throw new StreamUnusable(stream, why);
   }
   if (changeable.length === 0) return { stream, outcome: "unchanged", changed: [] };
-  await jetStreamApi(nc, `STREAM.UPDATE.${stream}`, { ...found.config, ...wanted }, api);
+  await jetStreamApi(nc, `STREAM.UPDATE.${stream}`, updated(found.config, wanted), api);
   return { stream, outcome: "updated", changed: changeable };
+}
+
+function updated(found: StreamConfig, wanted: StreamDefinition): object {
+  const metadata = { ...(found.metadata as object | undefined), ...wanted.metadata };
+  return { ...found, ...wanted, metadata };
 }
 
 function missing(error: unknown): undefined {

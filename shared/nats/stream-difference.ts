@@ -32,13 +32,21 @@ export function compareStream(wanted: StreamDefinition, found: StreamConfig): St
   for (const key of new Set([...IDENTITY, ...Object.keys(wanted)])) {
     const want = wanted[key as keyof StreamDefinition];
     const have = found[key];
-    if (sameValue(want, have)) continue;
+    if (key === "metadata" ? includes(have, want) : sameValue(want, have)) continue;
     if (IDENTITY.includes(key)) unusable.push(`${key} is ${shown(have)} and not ${shown(want)}`);
     else if (ONLY_EVER_TRUE.includes(key) && have === true) unusable.push(`${key} is set and stays set`);
     else changeable.push(key);
   }
   for (const key of FOREIGN) if (isSet(found[key])) unusable.push(`${key} is ${shown(found[key])}`);
   return { changeable, unusable };
+}
+
+/** The server and others may have entries of their own. */
+function includes(have: unknown, want: unknown): boolean {
+  const found = (have ?? {}) as Record<string, unknown>;
+  return Object.entries((want ?? {}) as Record<string, unknown>).every(
+    ([key, value]) => found[key] === value,
+  );
 }
 
 function sameValue(want: unknown, have: unknown): boolean {

@@ -1,3 +1,4 @@
+import { PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { BUCKET, STREAM } from "../protocol/names.ts";
 import { EVENTS_PREFIX, LOG_PREFIX, SUBJECT } from "../protocol/subjects.ts";
 
@@ -22,6 +23,8 @@ export interface StreamDefinition {
   readonly allow_rollup_hdrs: boolean;
   readonly deny_delete: boolean;
   readonly deny_purge: boolean;
+  /** JetStream keeps entries of its own (`_nats.…`) beside these. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** What of a daemon's configuration decides its streams. */
@@ -75,6 +78,7 @@ export function outboxStream(limits: {
     subjects: [SUBJECT.allEvents],
     max_bytes: limits.maxBytes,
     max_msg_size: limits.maxPayload - BLOCK_ROOM_BYTES,
+    metadata: { [PROTOCOL_METADATA]: String(PROTOCOL_VERSION) },
   };
 }
 

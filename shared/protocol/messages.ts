@@ -4,6 +4,9 @@ import * as z from "zod";
 
 export const PROTOCOL_VERSION = 1;
 
+/** Key in the outbox's stream metadata: the version of the protocol that the node's daemon speaks. */
+export const PROTOCOL_METADATA = "cim.protocol";
+
 /** Below what a position in the log can be written with, or one leaf's nonsense would make the log unreadable. */
 const MAX_EPOCH = 1e12;
 const reign = z.object({ epoch: z.number().int().min(0).max(MAX_EPOCH), id: z.string().max(16) });

@@ -254,3 +254,26 @@ test("1 MiB passes, 8 MiB is refused with the limit named", async () => {
     limit: { max: expect.any(Number), actual: expect.any(Number) },
   });
 });
+
+test("a client says when the node is newer, and works with one from before versions were told", async () => {
+  const { config } = await jetStreamApi<{ config: { metadata: Record<string, string> } }>(
+    nc,
+    `STREAM.INFO.${STREAM.outbox}`,
+    undefined,
+  );
+  expect(config.metadata["cim.protocol"]).toBe("1");
+  const speaks = (metadata: Record<string, string>) =>
+    jetStreamApi(nc, `STREAM.UPDATE.${STREAM.outbox}`, { ...config, metadata });
+  await speaks({ "cim.protocol": "2" });
+  await expect(connectCim({ url: server.url })).rejects.toMatchObject({
+    name: "ClientTooOld",
+    message: "test speaks cim's protocol 2, this client up to 1: upgrade the package cim of this program",
+  });
+  await speaks({});
+  await using cim = await connectCim({ url: server.url });
+  await cim.append(event);
+  expect(await ensureStream(nc, outboxStream({ maxBytes: 64 * MiB, maxPayload: 8 * MiB }))).toMatchObject({
+    outcome: "updated",
+    changed: ["metadata"],
+  });
+});

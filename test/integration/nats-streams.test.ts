@@ -120,9 +120,13 @@ test("limits and switches are brought up to what is wanted, what nobody asked fo
   await publish("cim.events.a.B");
   const done = await ensureStream(nc, outbox);
   expect(done.outcome).toBe("updated");
-  expect([...done.changed].sort()).toEqual(["allow_atomic", "discard", "max_bytes"]);
+  expect([...done.changed].sort()).toEqual(["allow_atomic", "discard", "max_bytes", "metadata"]);
   const { config, state } = await info("CIM_OUTBOX");
-  expect(config).toMatchObject({ ...outbox, description: "mine", metadata: { team: "a" } });
+  expect(config).toMatchObject({
+    ...outbox,
+    description: "mine",
+    metadata: { team: "a", ...outbox.metadata },
+  });
   expect(state.messages).toBe(1);
 });
 
