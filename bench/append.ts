@@ -1,12 +1,12 @@
 import { jetstream } from "@nats-io/jetstream";
-import { type CimClient, connectCim } from "../shared/client/connect-cim.ts";
+import { type CimClient, connectCim, type EventToAppend } from "../shared/client/connect-cim.ts";
 import { encodeEvent } from "../shared/client/event-to-append.ts";
 import { writeAtomically } from "../shared/nats/batch-publisher.ts";
 import { connectNats } from "../shared/nats/connect.ts";
 import { ensureStream } from "../shared/nats/ensure-stream.ts";
 import { outboxStream } from "../shared/nats/streams.ts";
 import { startNatsServer } from "../test/support/nats-server.ts";
-import { benchEvent, eventBody } from "./support/events.ts";
+import { benchEvent } from "./support/events.ts";
 import { median, progress, report, type Spread, spreadOf } from "./support/figures.ts";
 import { readOptions } from "./support/options.ts";
 
@@ -35,14 +35,18 @@ const js = jetstream(nc);
 const cim: CimClient = await connectCim({ url: server.url, timeoutMs: 30_000 });
 
 let made = 0;
-const append = () => cim.append(benchEvent(made++));
+// Made before: what an application does to make an event is not what is measured.
+const EVENTS = Array.from({ length: 5_000 }, (_, n) => benchEvent(n));
+const anEvent = () => EVENTS[made++ % EVENTS.length] as EventToAppend;
+const append = () => cim.append(anEvent());
 const create = () => {
-  const n = made++;
-  return cim.append({ ...benchEvent(n), aggregate: `new-${n}`, expect: "none" });
+  const n = made;
+  return cim.append({ ...anEvent(), aggregate: `new-${n}`, expect: "none" });
 };
 const publish = () => {
-  const n = made++;
-  return js.publish(`cim.events.orders.order-${n % 1000}.OrderPlaced`, eventBody(n), {
+  const n = made;
+  const { domain, aggregate, type, data } = anEvent();
+  return js.publish(`cim.events.${domain}.${aggregate}.${type}`, data as Uint8Array, {
     msgID: `bench-${n}`,
     timeout: 30_000,
   });
