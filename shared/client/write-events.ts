@@ -13,6 +13,7 @@ import {
 } from "../nats/batch-publisher.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
 import { type ActualVersion, expectationLines, firstKept, judgeExpectation } from "./expectation.ts";
+import { TrimmedHistory } from "./trimmed-history.ts";
 
 /** Events that one caller appended with one call: stored in order, several all or not at all. */
 export type Unit = readonly EncodedEvent[];
@@ -32,10 +33,14 @@ export type UnitOutcome =
   | { readonly kind: "unknown"; readonly reason: string };
 
 /** Where units are written. */
-export interface Outbox {
+export interface Place {
   readonly nc: NatsConnection;
   readonly node: string;
   readonly timeoutMs: number;
+}
+
+interface Outbox extends Place {
+  readonly history: TrimmedHistory;
 }
 
 /** Up to so many single events go as plain publishes: an atomic batch costs a folder and a sync of its own. */
@@ -55,7 +60,8 @@ const WRONG_VERSION: ReadonlySet<number> = new Set([10071, 10164]);
  * not hold are left out, and then each is written by itself. No two of the units may expect something of one aggregate
  * (`groupEnd`): the server compares exact subjects inside a batch, and would let both pass.
  */
-export async function writeUnits(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
+export async function writeUnits(place: Place, units: readonly Unit[]): Promise<UnitOutcome[]> {
+  const outbox = { ...place, history: new TrimmedHistory(place) };
   const needJudging = units.some(expectsNone) && (await firstKept(outbox.nc, outbox.timeoutMs)) > 1;
   return needJudging ? await writeJudged(outbox, units, expectsNone) : await writeGroup(outbox, units);
 }
@@ -101,9 +107,9 @@ async function writeJudged(
 }
 
 /** Undefined: it may be written, or an earlier attempt has stored it, which the writing then finds out. */
-async function judgeUnit({ nc, node, timeoutMs }: Outbox, unit: Unit): Promise<UnitOutcome | undefined> {
+async function judgeUnit({ nc, history, timeoutMs }: Outbox, unit: Unit): Promise<UnitOutcome | undefined> {
   for (const event of unit) {
-    const judgement = await judgeExpectation(nc, node, event, timeoutMs);
+    const judgement = await judgeExpectation(nc, event, history, timeoutMs);
     if (judgement.kind === "conflict") return { kind: "conflict", event, actual: judgement.actual };
     if (judgement.kind === "stored" && unit.length === 1)
       return { kind: "stored", events: [{ seq: judgement.seq, duplicate: true }] };
