@@ -1,5 +1,5 @@
 import type { LogState } from "../sequencer/log-state.ts";
-import type { Logged } from "../sequencer/sequencer-machine.ts";
+import type { Logged } from "../sequencer/plan-batch.ts";
 
 /** How many events the log took, by domain and origin: read from the log, then counted on as batches are durable. */
 export class EventTotals {

@@ -12,7 +12,7 @@ import { loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.t
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
 import { type LaneMark, NOTHING_YET } from "../../shared/protocol/origin.ts";
-import { type LogPosition, parseLogPosition } from "../../shared/protocol/reign.ts";
+import { type LogPosition, parseLogPosition, type Reign } from "../../shared/protocol/reign.ts";
 import { controlRecordSubject, domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
 
 /** The newest message that opened or closed a reign's fence. */
@@ -81,6 +81,13 @@ export function emptyLogState(): LogState {
 /** A node that the log does not know has an empty lane, which is not part of the state: marks would say it is known. */
 export function laneOf(state: LogState, node: string): LaneState {
   return state.lanes.get(node) ?? { incarnation: 0, mark: NOTHING_YET, top: 0, refused: [] };
+}
+
+/** The place of the next message, and counts it. */
+export function nextPosition(state: LogState, reign: Reign): LogPosition {
+  state.position = { reign, index: (state.position?.index ?? 0) + 1 };
+  state.sinceMarks += 1;
+  return state.position;
 }
 
 /** An origin ships no more while it sets refused events aside, so no more than two blocks of them can be open. */

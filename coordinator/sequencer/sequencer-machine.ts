@@ -5,24 +5,16 @@ import type {
   IncarnateRequest,
   IngestReply,
   PrintsRequest,
-  Refusal,
 } from "../../shared/protocol/messages.ts";
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, printOf, sameMark } from "../../shared/protocol/origin.ts";
 import { formatReign, type LogPosition, type Reign, sameReign } from "../../shared/protocol/reign.ts";
-import { domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
+import { fenceSubject } from "../../shared/protocol/subjects.ts";
 import { type BatchBounds, FairQueue, type Portion } from "./fair-queue.ts";
-import { judgeEvent, type LogRules } from "./judge-event.ts";
-import { controlEntry, eventEntry, fenceEntry } from "./log-entry.ts";
-import {
-  countEvents,
-  type Fence,
-  type LaneState,
-  type LogState,
-  laneOf,
-  marksOf,
-  noteRefused,
-} from "./log-state.ts";
+import type { LogRules } from "./judge-event.ts";
+import { controlEntry, fenceEntry } from "./log-entry.ts";
+import { type Fence, type LaneState, type LogState, laneOf, marksOf, nextPosition } from "./log-state.ts";
+import { type BatchPlan, type Logged, planBatch } from "./plan-batch.ts";
 
 export interface SequencerSettings {
   /** Which coordinator this is; written into the reign record. */
@@ -35,13 +27,6 @@ export interface SequencerSettings {
   readonly maxWaitingBytes: number;
   readonly randomId: () => string;
   readonly nowMs: () => number;
-}
-
-/** What was durably added to the log, for counting. */
-export interface Logged {
-  readonly domain: string;
-  readonly node: string;
-  readonly appendedUs: number;
 }
 
 export type SequencerOutput =
@@ -82,8 +67,8 @@ interface Writing {
   readonly token: number;
   readonly portions: readonly Portion[];
   readonly count: number;
-  readonly logged: readonly Logged[];
-  readonly refused: readonly { node: string; refusal: Refusal }[];
+  readonly logged: BatchPlan["logged"];
+  readonly refused: BatchPlan["refused"];
 }
 
 /**
@@ -346,10 +331,7 @@ export class SequencerMachine {
   }
 
   #nextPosition(): LogPosition {
-    const state = this.#state as LogState;
-    state.position = { reign: this.#reign as Reign, index: (state.position?.index ?? 0) + 1 };
-    state.sinceMarks += 1;
-    return state.position;
+    return nextPosition(this.#state as LogState, this.#reign as Reign);
   }
 
   #fenceSubject(): string {
@@ -444,11 +426,12 @@ export class SequencerMachine {
     if (this.#queue.empty && !marksDue) return [];
     const expect = this.#expectation();
     const nowMs = this.#settings.nowMs();
-    const messages: OutgoingMessage[] = [];
-    const logged: Logged[] = [];
-    const refused: { node: string; refusal: Refusal }[] = [];
     const portions = this.#queue.take(this.#settings.bounds);
-    for (const portion of portions) this.#plan(portion, nowMs, messages, logged, refused);
+    const { messages, logged, refused } = planBatch(state, portions, {
+      reign: this.#reign as Reign,
+      rules: this.#settings.rules,
+      nowMs,
+    });
     if (marksDue) {
       this.#marksWanted = false;
       const marks = marksOf(state);
@@ -460,51 +443,5 @@ export class SequencerMachine {
       if (messages.length === 0) return [];
     }
     return [this.#write(messages, expect, { portions, logged, refused })];
-  }
-
-  #plan(
-    portion: Portion,
-    nowMs: number,
-    messages: OutgoingMessage[],
-    logged: Logged[],
-    refused: { node: string; refusal: Refusal }[],
-  ): void {
-    const state = this.#state as LogState;
-    const { node, waiting } = portion;
-    if (waiting.kind === "incarnate") {
-      const incarnation = waiting.predecessor + 1;
-      const { predecessor, common } = waiting;
-      messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, this.#nextPosition()));
-      state.lanes.set(node, { ...laneOf(state, node), incarnation, mark: common });
-      return;
-    }
-    const { incarnation } = waiting;
-    const lane = laneOf(state, node);
-    if (waiting.hole && portion.from === 0) {
-      messages.push(controlEntry("hole", { node, incarnation, ...waiting.hole }, this.#nextPosition()));
-    }
-    for (let i = portion.from; i < portion.to; i++) {
-      const event = waiting.events[i] as (typeof waiting.events)[number];
-      const reason = judgeEvent(event, this.#settings.rules);
-      if (reason === undefined) {
-        messages.push(eventEntry(event, { node, incarnation }, this.#nextPosition(), nowMs));
-        const domain = domainOf(event.subject);
-        countEvents(state, domain, node);
-        logged.push({ domain, node, appendedUs: event.timeUs });
-        continue;
-      }
-      const { seq, id } = event;
-      const print = printOf(event);
-      messages.push(
-        controlEntry("refused", { node, incarnation, seq, print, id, reason }, this.#nextPosition()),
-      );
-      noteRefused(lane, { seq, print, reason });
-      state.refusedTotals.set(reason, (state.refusedTotals.get(reason) ?? 0) + 1);
-      refused.push({ node, refusal: { seq, print, reason } });
-    }
-    const last = waiting.events[portion.to - 1];
-    if (!last) return;
-    lane.mark = { seq: last.seq, print: printOf(last) };
-    lane.top = Math.max(lane.top, last.seq);
   }
 }

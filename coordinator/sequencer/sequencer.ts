@@ -14,8 +14,9 @@ import { formatReign, type Reign, sameReign } from "../../shared/protocol/reign.
 import { SUBJECT } from "../../shared/protocol/subjects.ts";
 import { BatchPace } from "./batch-pace.ts";
 import { type LogState, LogUnreadable } from "./log-state.ts";
+import type { Logged } from "./plan-batch.ts";
 import { readLog, readPrints } from "./read-log.ts";
-import { type Logged, SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
+import { SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
 
 export interface SequencerInit {
   readonly nc: NatsConnection;
