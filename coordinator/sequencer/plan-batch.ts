@@ -1,0 +1,83 @@
+import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import type { Refusal } from "../../shared/protocol/messages.ts";
+import { printOf } from "../../shared/protocol/origin.ts";
+import type { Reign } from "../../shared/protocol/reign.ts";
+import { domainOf } from "../../shared/protocol/subjects.ts";
+import type { Portion } from "./fair-queue.ts";
+import { judgeEvent, type LogRules } from "./judge-event.ts";
+import { controlEntry, eventEntry } from "./log-entry.ts";
+import { countEvents, type LogState, laneOf, nextPosition, noteRefused } from "./log-state.ts";
+
+/** What was durably added to the log, for counting. */
+export interface Logged {
+  readonly domain: string;
+  readonly node: string;
+  readonly appendedUs: number;
+}
+
+export interface RefusedOf {
+  readonly node: string;
+  readonly refusal: Refusal;
+}
+
+/** What a batch will have done once it is stored. */
+export interface BatchPlan {
+  readonly messages: OutgoingMessage[];
+  readonly logged: Logged[];
+  readonly refused: RefusedOf[];
+}
+
+interface PlanInit {
+  readonly reign: Reign;
+  readonly rules: LogRules;
+  readonly nowMs: number;
+}
+
+/** Turns portions into the log's next messages, and the state into what it is once they are stored. */
+export function planBatch(state: LogState, portions: readonly Portion[], init: PlanInit): BatchPlan {
+  const plan: BatchPlan = { messages: [], logged: [], refused: [] };
+  for (const portion of portions) planPortion(state, portion, init, plan);
+  return plan;
+}
+
+function planPortion(
+  state: LogState,
+  { node, waiting, from, to }: Portion,
+  { reign, rules, nowMs }: PlanInit,
+  { messages, logged, refused }: BatchPlan,
+): void {
+  const position = () => nextPosition(state, reign);
+  if (waiting.kind === "incarnate") {
+    const incarnation = waiting.predecessor + 1;
+    const { predecessor, common } = waiting;
+    messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, position()));
+    state.lanes.set(node, { ...laneOf(state, node), incarnation, mark: common });
+    return;
+  }
+  const { incarnation } = waiting;
+  const lane = laneOf(state, node);
+  if (waiting.hole && from === 0) {
+    messages.push(controlEntry("hole", { node, incarnation, ...waiting.hole }, position()));
+  }
+  for (let i = from; i < to; i++) {
+    const event = waiting.events[i] as (typeof waiting.events)[number];
+    const reason = judgeEvent(event, rules);
+    if (reason === undefined) {
+      messages.push(eventEntry(event, { node, incarnation }, position(), nowMs));
+      const domain = domainOf(event.subject);
+      countEvents(state, domain, node);
+      logged.push({ domain, node, appendedUs: event.timeUs });
+      continue;
+    }
+    const { seq, id } = event;
+    const print = printOf(event);
+    messages.push(controlEntry("refused", { node, incarnation, seq, print, id, reason }, position()));
+    noteRefused(lane, { seq, print, reason });
+    state.refusedTotals.set(reason, (state.refusedTotals.get(reason) ?? 0) + 1);
+    refused.push({ node, refusal: { seq, print, reason } });
+  }
+  const last = waiting.events[to - 1];
+  if (!last) return;
+  lane.mark = { seq: last.seq, print: printOf(last) };
+  lane.top = Math.max(lane.top, last.seq);
+}
