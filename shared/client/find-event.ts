@@ -1,9 +1,11 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { getMessage } from "../nats/get-message.ts";
 import { JetStreamRefused, streamState } from "../nats/jetstream-api.ts";
+import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { loggedEvent } from "../protocol/logged-event.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
-import { EVENTS_PREFIX, SUBJECT } from "../protocol/subjects.ts";
+import { controlRecordSubject, EVENTS_PREFIX, SUBJECT } from "../protocol/subjects.ts";
 import { firstKept } from "./expectation.ts";
 import { findInStream } from "./scan-stream.ts";
 import { TrimmedHistory } from "./trimmed-history.ts";
@@ -20,10 +22,16 @@ export interface FindOptions {
 
 /** What a search for an event's id came to. */
 export type Found =
-  | { readonly found: true; readonly node: string; readonly seq: number }
+  | {
+      readonly found: true;
+      readonly node: string;
+      readonly seq: number;
+      /** The log would not take it: it is kept in this node's `CIM_REFUSED`, with the reason. Said of trimmed ones only. */
+      readonly refused?: true;
+    }
   /**
    * Not among the outbox's events up to `upTo`. `complete` is false where events before `from` were trimmed and the node
-   * keeps no log or copy that surely has all of them.
+   * keeps no log or copy that surely has all of them, or this user may not read what was refused.
    */
   | {
       readonly found: false;
@@ -33,7 +41,7 @@ export type Found =
       readonly complete: boolean;
     };
 
-/** Searches a node's outbox, and the log or copy for what was trimmed. */
+/** Searches a node's outbox; for what was trimmed of it the log or copy, and what the log refused. */
 export async function findEvent(
   nc: NatsConnection,
   node: string,
@@ -53,13 +61,22 @@ export async function findEvent(
   if (from === inOutbox.from) return { found: false, node, from, upTo, complete: true };
   if (!(await streamState(nc, STREAM.events, { timeoutMs }).catch(noSuchStream)))
     return { found: false, node, from, upTo, complete: false };
-  const inLog = { nc, timeoutMs, filter, stream: STREAM.events, from: 1 };
-  const logged = await findInStream(inLog, (message) => {
+  const ownSeq = (message: StoredMessage) => {
     const event = loggedEvent(message);
     return event?.id === id && event.origin.node === node ? event.origin.seq : undefined;
-  });
+  };
+  const inLog = { nc, timeoutMs, filter, stream: STREAM.events, from: 1 };
+  const logged = await findInStream(inLog, ownSeq);
   if (logged !== undefined) return { found: true, node, seq: logged };
   const complete = await new TrimmedHistory({ nc, node, timeoutMs }).isWhole();
+  const refusals = { last_by_subj: controlRecordSubject("refused") };
+  if (complete && (await getMessage(nc, STREAM.events, refusals, { timeoutMs }))) {
+    const setAside = { nc, timeoutMs, filter: SUBJECT.refused, stream: STREAM.refused, from: 1 };
+    // Not every user may look there.
+    const seq = await findInStream(setAside, ownSeq).catch(() => "not seen" as const);
+    if (seq === "not seen") return { found: false, node, from, upTo, complete: false };
+    if (seq !== undefined) return { found: true, node, seq, refused: true };
+  }
   return { found: false, node, from: complete ? inOutbox.from : from, upTo, complete };
 }
 

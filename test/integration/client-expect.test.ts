@@ -16,7 +16,7 @@ import { getMessage } from "../../shared/nats/get-message.ts";
 import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import { EncodedHeaders } from "../../shared/nats/raw-message.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
-import { eventsStream, outboxStream } from "../../shared/nats/streams.ts";
+import { eventsStream, outboxStream, refusedStream } from "../../shared/nats/streams.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { startNatsServer, type TestNatsServer } from "../support/nats-server.ts";
@@ -170,6 +170,14 @@ test("a trimmed outbox: a copy that surely has the rest tells, and without one n
   await log("person.ada.PersonCreated", "elsewhere 1 e 78", "foreign");
   expect(await failureOf(cim.append({ ...event, expect: "none" }))).toMatchObject({ actual: 1 });
   expect(await cim.find("foreign", event)).toMatchObject({ found: false, complete: true, from: 1 });
+  // Once something was refused, that is where it may be.
+  await nc.request("cim.log._cim.refused", "{}");
+  expect(await cim.find("gone", event)).toMatchObject({ found: false, complete: false });
+  await ensureStream(nc, refusedStream());
+  const headers = new EncodedHeaders("Cim-Origin: test 1 e 1\r\nCim-Id: refused\r\n");
+  await nc.request("cim.refused.too-large.person.ada.PersonCreated.1.1", "{}", { headers, timeout: 2_000 });
+  expect(await cim.find("refused", event)).toEqual({ found: true, node: "test", seq: 1, refused: true });
+  expect(await cim.find("gone", event)).toMatchObject({ found: false, complete: true });
   const next = await cim.append({ ...event, type: "PersonMoved", expect: first });
   expect(await failureOf(cim.append({ ...event, expect: first }))).toMatchObject({ actual: next.seq });
   await cim.append({ ...event, aggregate: "new", expect: "none" });
