@@ -33,7 +33,7 @@ export const commandTable: readonly CommandEntry[] = [
   },
   {
     name: "events",
-    summary: "write, watch and replay events, on any node",
+    summary: "write, watch, trace and replay events, on any node",
     load: () => import("./events.ts"),
   },
   {

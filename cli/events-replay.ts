@@ -6,14 +6,14 @@ import { STREAM } from "../shared/protocol/names.ts";
 import { REPLAY_PREFIX } from "../shared/protocol/replay.ts";
 import { eventFilters } from "./event-filter.ts";
 import { EventLines } from "./event-line.ts";
-import { printLine } from "./events-tail.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, usage } from "./failure.ts";
 import { withNodeOptions } from "./find-fleet.ts";
 import { logState, seqAt } from "./find-in-log.ts";
 import { Interruption } from "./interruption.ts";
 import { type LogPlace, parseLogPlace } from "./log-place.ts";
 import { connectNode, type NodeConnection, type UserOptions } from "./node-connection.ts";
 import { positiveNumber } from "./number-option.ts";
+import { printLine, readerHasGone } from "./print-line.ts";
 import { Progress } from "./progress.ts";
 import { counted, countWords, durationWords } from "./quantity-words.ts";
 import { ReplayTarget } from "./replay-target.ts";
@@ -56,6 +56,8 @@ async function replay(options: ReplayOptions): Promise<void> {
   const nowMs = Date.now();
   const from = parseLogPlace(options.from, "--from", nowMs);
   const to = parseLogPlace(options.to, "--to", nowMs);
+  if (isBefore(to, from))
+    throw usage(`--to: ${options.to} is before --from ${options.from}; nothing is there`);
   const filters = eventFilters(options.filter, "--filter");
   const speed = parseSpeed(options.speed);
   const { into, json } = options;
@@ -86,7 +88,8 @@ async function replay(options: ReplayOptions): Promise<void> {
     const words = `${node.node}: ${counted(count, "event")} replayed into ${into} in ${durationWords(seconds)}, ${countWords(summary.perSecond)}/s`;
     process.stdout.write(`${json ? JSON.stringify(summary) : words}\n`);
   }
-  if (interruption.exitCode === undefined) return;
+  // Whoever reads what is printed may have enough: that is no interruption.
+  if (interruption.exitCode === undefined || readerHasGone()) return;
   process.stderr.write(`cim: interrupted after ${counted(count, "event")}\n`);
   process.exitCode = interruption.exitCode;
 }
@@ -113,15 +116,11 @@ async function* eventsBetween(
   const unwatch = node.watch.onChange(() => reader.break("the connection was lost"));
   signal.addEventListener("abort", end);
   try {
-    while (!signal.aborted) {
-      // Nothing at all may match; and what is not pending any more may still wait here.
-      const messages = reader.pending > 0 ? await reader.next() : reader.take();
-      if (messages.length === 0) return;
+    for await (const messages of reader.backlog(endSeq - 1)) {
       for (const message of messages) {
-        if (message.seq >= endSeq || signal.aborted) return;
+        if (signal.aborted) return;
         const event = readEvent(message, node.node);
         if (event) yield event;
-        if (message.seq === endSeq - 1) return;
       }
     }
   } catch (cause) {
@@ -135,6 +134,11 @@ async function* eventsBetween(
   }
 }
 
+function isBefore(one: LogPlace, other: LogPlace): boolean {
+  if (one.kind === "index" && other.kind === "index") return one.index < other.index;
+  return one.kind === "time" && other.kind === "time" && one.atMs < other.atMs;
+}
+
 /** The place behind the last one wanted. */
 function after(to: LogPlace): LogPlace {
   if (to.kind === "index") return { kind: "index", index: to.index + 1 };
@@ -142,8 +146,10 @@ function after(to: LogPlace): LogPlace {
 }
 
 function parseSpeed(text: string): number {
-  return text === "max" || text === "0" ? 0 : positiveNumber(text, "--speed", "1, 10 or max");
+  return text === "max" ? 0 : positiveNumber(text, "--speed", "1, 10 or max");
 }
+
+const LONGEST_TIMER_MS = 3_600_000;
 
 /** Keeps the distances in time that events had at their origins, divided by the speed; 0: does not wait. */
 class Pace {
@@ -161,7 +167,13 @@ class Pace {
     if (this.#speed === 0) return;
     this.#started ??= { us: appendedUs, ms: performance.now() };
     const dueMs = this.#started.ms + (appendedUs - this.#started.us) / 1000 / this.#speed;
-    const waitMs = dueMs - performance.now();
-    if (waitMs >= 1) await sleep(waitMs, undefined, { signal: this.#signal }).catch(() => undefined);
+    while (!this.#signal.aborted) {
+      const waitMs = dueMs - performance.now();
+      if (waitMs < 1) return;
+      // A timer of more than 24 days would fire at once.
+      await sleep(Math.min(waitMs, LONGEST_TIMER_MS), undefined, { signal: this.#signal }).catch(
+        () => undefined,
+      );
+    }
   }
 }

@@ -49,6 +49,13 @@ export async function seqAt(nc: NatsConnection, state: StreamState, place: LogPl
   return low;
 }
 
+/** When the origin of the first event from a sequence on stored it, ms since the epoch; undefined: there is none. */
+export async function timeAt(nc: NatsConnection, seq: number): Promise<number | undefined> {
+  const found = await nextMessage(nc, seq, Number.POSITIVE_INFINITY, true);
+  const event = found && readEvent(found, "");
+  return event && event.appendedUs / 1000;
+}
+
 /** The first message from `seq` on and before `end`; control records have no time and are passed over where one is needed. */
 async function nextMessage(
   nc: NatsConnection,

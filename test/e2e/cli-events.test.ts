@@ -1,7 +1,10 @@
 import { join } from "node:path";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Lab } from "../../lab/lab.ts";
+import { nodePaths } from "../../lab/node-plan.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
+import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
 import { headerTextOf } from "../../shared/nats/raw-message.ts";
 import type { CloudEvent } from "../../shared/protocol/cloud-event.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
@@ -44,6 +47,22 @@ const events = (text: string) =>
 const inTheLog = (type: string) =>
   done("events", "tail", `*.*.${type}`, "--from", "start", "--limit", "1", "--json");
 
+/** As any NATS client does. */
+async function publishAs(
+  nc: NatsConnection,
+  subject: string,
+  id: string,
+  correlation: string,
+  cause?: string,
+) {
+  const head = headers();
+  head.set("Nats-Msg-Id", id);
+  head.set("X-Correlation-ID", correlation);
+  if (cause !== undefined) head.set("X-Causation-ID", cause);
+  await nc.request(subject, "{}", { headers: head, timeout: 5_000 });
+}
+const hubSeedFile = () => join(nodePaths(lab.dir, "hub").data, "agent.nk");
+
 describe("cim events", () => {
   it("publish on one leaf, tail on another", async () => {
     await using tail = new CimCommand([
@@ -67,7 +86,7 @@ describe("cim events", () => {
     expect(await tail.ended).toBe(0);
     expect(tail.stdout).toMatch(
       new RegExp(
-        `^[\\d:.]+ {2}leaf1 {3}person {2}ada {5}PersonCreated {2}${id.slice(-8)} {2}{"name":"Ada"}\n$`,
+        `^[\\d:.]+ {2}leaf1 {3}person {2}ada {8}PersonCreated {2}${id.slice(-8)} {2}- {9}{"name":"Ada"}\n$`,
       ),
     );
     const [event] = events(
@@ -113,6 +132,119 @@ describe("cim events", () => {
     await eventually(async () => (await replayed()).split("\n").length - 1 === count, {
       what: `${count} events in the log`,
     });
+  });
+
+  it("tail shows one chain, or one origin, and ends when its reader has enough", async () => {
+    const nc = await connectNats({ url: lab.leaf("leaf1").document.nats, name: "test" });
+    try {
+      for (const [type, id, correlation] of [
+        ["One", "chain-number-1-a", "chain-number-1"],
+        ["Two", "chain-number-2-a", "chain-number-2"],
+        ["One", "chain-number-1-b", "chain-number-1"],
+      ] as const) {
+        await publishAs(nc, `cim.events.chains.a.${type}`, id, correlation);
+      }
+    } finally {
+      await nc.close();
+    }
+    const tail = ["events", "tail", "chains", "--from", "start", "--json"];
+    const of = async (...args: string[]) => events(await done(...tail, ...args)).map(({ id }) => id);
+    expect(await of("--correlation", "chain-number-1", "--limit", "2")).toEqual([
+      "chain-number-1-a",
+      "chain-number-1-b",
+    ]);
+    expect(await of("--correlation", "umber-2", "--origin", "leaf1", "--limit", "1")).toEqual([
+      "chain-number-2-a",
+    ]);
+    expect(await refused(2, "events", "tail", "--origin", "Leaf 1")).toContain("--origin:");
+    const cloud = ["events", "tail", "chains", "--from", "start", "--limit", "2", "--cloudevents"];
+    expect(events(await done(...cloud))[1]).toMatchObject({ specversion: "1.0", id: "chain-number-2-a" });
+    // More than a pipe holds, so that it waits for the reader when that one goes.
+    await done(
+      "events",
+      "publish",
+      "chains",
+      "b",
+      "Big",
+      "--count",
+      "40",
+      "--data",
+      JSON.stringify("x".repeat(20_000)),
+    );
+    const all = ["--from", "start", "--dir", lab.dir];
+    for (const command of [
+      ["tail", "chains", ...all],
+      ["replay", "--to", "now", ...all],
+    ]) {
+      await using big = new CimCommand(["events", ...command]);
+      big.child.stdout?.once("data", () => big.child.stdout?.destroy());
+      expect(await big.ended).toBe(0);
+      expect(big.stderr).toBe("");
+    }
+  });
+
+  it("trace draws what led to an event and what it led to", async () => {
+    const [one, two] = [lab.leaf("leaf1"), lab.leaf("leaf2")];
+    const root = "0190aaaa-0000-7000-8000-0000root0001";
+    const chain = [
+      [one, "OrderPlaced", root, undefined],
+      [two, "StockReserved", "0190aaaa-0000-7000-8000-000stock0001", root],
+      [one, "PaymentTaken", "0190aaaa-0000-7000-8000-00payment001", root],
+      [two, "ReceiptSent", "0190aaaa-0000-7000-8000-00receipt001", "0190aaaa-0000-7000-8000-00payment001"],
+      [one, "Audited", "0190aaaa-0000-7000-8000-0000audit001", "0190aaaa-0000-7000-8000-00command001"],
+    ] as const;
+    for (const [node, type, id, cause] of chain) {
+      const nc = await connectNats({ url: node.document.nats, name: "test" });
+      await publishAs(nc, `cim.events.orders.7.${type}`, id, root, cause);
+      await nc.close();
+      await inTheLog(type);
+    }
+    const { code, stdout, stderr } = await run("events", "trace", "receipt001");
+    expect(code).toBe(0);
+    const shown = stdout.replaceAll(/\d\d:\d\d:[\d.]+/g, "TIME").replaceAll(/\+[\d,.]+ ms/g, "+N ms");
+    expect(shown.split("\n")).toEqual([
+      `5 events of correlation ${root}`,
+      "OrderPlaced        orders  7  leaf1  root0001  TIME",
+      "├─ StockReserved   orders  7  leaf2  tock0001  +N ms",
+      "└─ PaymentTaken    orders  7  leaf1  yment001  +N ms",
+      "   └─ ReceiptSent  orders  7  leaf2  ceipt001  +N ms",
+      "(not found)                          mmand001",
+      "└─ Audited         orders  7  leaf1  audit001  TIME",
+      "",
+    ]);
+    expect(stderr).toMatch(
+      /^looked through the whole log on hub, [\d,]+ messages; 1 cause not found there\n$/,
+    );
+    const { code: _, stdout: json } = await run("events", "trace", root, "--node", "leaf2", "--json");
+    const document = JSON.parse(json);
+    expect(document).toMatchObject({
+      correlationId: root,
+      node: "leaf2",
+      count: 5,
+      notFound: ["0190aaaa-0000-7000-8000-00command001"],
+    });
+    const depths = document.events.map((event: { type: string; depth: number }) => [event.type, event.depth]);
+    expect(depths.slice(2, 4)).toEqual([
+      ["PaymentTaken", 1],
+      ["ReceiptSent", 2],
+    ]);
+    expect(await refused(1, "events", "trace", "no-such-id")).toBe(
+      'cim: nothing of "no-such-id" is in the whole log on hub\n',
+    );
+    expect(await refused(1, "events", "trace", root, "--from", "now")).toContain(
+      "--from start looks through",
+    );
+    expect(await refused(2, "events", "trace", "")).toContain("write the id of an event");
+    // The end of an id may be that of two chains.
+    const nc = await connectNats({ url: one.document.nats, name: "test" });
+    for (const chain of ["first", "second"]) {
+      await publishAs(nc, "cim.events.orders.8.Alike", `${chain}-1-alike`, `${chain}-chain`);
+    }
+    await nc.close();
+    await done("events", "tail", "orders.8", "--from", "start", "--limit", "2");
+    expect(await refused(2, "events", "trace", "1-alike")).toBe(
+      'cim: events trace: "1-alike" is of 2 chains; write one of first-chain, second-chain\n',
+    );
   });
 
   it("tail goes on when its server comes back", async () => {
@@ -239,6 +371,21 @@ describe("cim events", () => {
       refused(2, "events", "replay", "--from", "start", "--to", "now", "--into", prefix);
     expect(await into("cim.events.person")).toContain("is live");
     expect(await into("cim.log")).toContain("is live");
+    expect(await into("cim")).toContain("is live");
+    expect(await into("cim.commands.person")).toContain("is live");
+    expect(await into("$JS.API")).toContain("belongs to nats-server");
+    expect(await into("cim.replay.*")).toContain("is not a subject prefix");
+    const hub = await connectNats({ url: lab.hub.document.nats, name: "test", seedFile: hubSeedFile() });
+    try {
+      await jetStreamApi(hub, "STREAM.CREATE.THEIRS", {
+        name: "THEIRS",
+        subjects: ["cim.replay.kept.*.a.>"],
+      });
+      expect(await into("cim.replay.kept")).toContain("the stream THEIRS captures cim.replay.kept.>");
+      await jetStreamApi(hub, "STREAM.DELETE.THEIRS", undefined);
+    } finally {
+      await hub.close();
+    }
     expect(await into("elsewhere")).toContain("this user may not publish to elsewhere.>");
   });
 
@@ -256,6 +403,10 @@ describe("cim events", () => {
     expect(await refused(2, "events", "replay", "--from", "1", "--to", "2", "--speed", "slow")).toContain(
       "--speed:",
     );
+    const replay = ["events", "replay", "--speed", "max"];
+    expect(await refused(2, ...replay, "--from", "9", "--to", "2")).toContain("--to: 2 is before --from 9");
+    expect(await refused(2, ...replay, "--from", "5m", "--to", "10m")).toContain("is before");
+    expect(await refused(2, ...replay, "--from", "1", "--to", "2", "--speed", "0")).toContain("--speed:");
     expect(await refused(2, "events", "accept-hole", "leaf1", "--after", "3", "--before", "4")).toContain(
       "no hole",
     );

@@ -44,7 +44,7 @@ describe.skipIf(!has("bash"))("in bash", () => {
   it("offers commands, flags and values where they belong", async () => {
     expect(await completed("")).toEqual(commandTable.map(({ name }) => name));
     expect(await completed("ev")).toEqual(["events"]);
-    expect(await completed("events", "")).toEqual(["publish", "tail", "replay", "accept-hole"]);
+    expect(await completed("events", "")).toEqual(["publish", "tail", "trace", "replay", "accept-hole"]);
     expect(await completed("events", "tail", "--li")).toEqual(["--limit"]);
     expect(await completed("lab", "kill", "leaf1", "--what", "")).toEqual(["nats", "daemon", "both"]);
     expect(await completed("completion", "z")).toEqual(["zsh"]);
@@ -59,7 +59,7 @@ describe.skipIf(!has("bash"))("in bash", () => {
 });
 
 it.skipIf(!has("fish"))("fish understands it, and offers the same", async () => {
-  const script = `${fishCompletion(places)}\ncomplete -C "cim events t"; complete -C "cim lab kill --what b"`;
+  const script = `${fishCompletion(places)}\ncomplete -C "cim events ta"; complete -C "cim lab kill --what b"`;
   expect(await run("fish", script)).toMatch(/^tail\t[^\n]+\nboth\t[^\n]+\n$/);
 });
 
