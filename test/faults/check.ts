@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { type ReadStream, readEach, type Stored } from "../support/checker-read.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { readEach, readEnd, type Stored } from "../support/checker-read.ts";
 import { type Finding, type FindingKind, Judge } from "../support/judge.ts";
 import type { Acknowledged } from "../support/ledger.ts";
 
@@ -31,7 +32,9 @@ export interface Verdict {
   readonly examples: readonly string[];
 }
 
+const LOG = "CIM_EVENTS";
 const examplesOfAKind = 5;
+const commonEndTimeoutMs = 15_000;
 
 /**
  * Reads what a fleet has by a plain NATS client, and judges it by the ledgers. None of the code that is judged takes
@@ -39,18 +42,24 @@ const examplesOfAKind = 5;
  */
 export async function checkFleet({ nodes, ledgers, readers, unknown }: CheckInput): Promise<Verdict> {
   const judge = new Judge({ unacknowledged: ({ id }) => unknown?.has(id) ?? false });
+  const ends = await commonEnd(nodes);
   let read = 0;
   const look = async (what: string, url: string, name: string, see: (message: Stored) => void) => {
     let count = 0;
-    const state: Omit<ReadStream, "messages"> = await readEach(url, name, (message) => {
-      count++;
-      see(message);
-    });
+    const state = await readEach(
+      url,
+      name,
+      (message) => {
+        count++;
+        see(message);
+      },
+      name === LOG ? ends.get(url) : undefined,
+    );
     judge.stream(what, count, state);
     read += count;
   };
   for (const { role, natsUrl } of nodes)
-    if (role === "hub") await look("log", natsUrl, "CIM_EVENTS", (message) => judge.log(message));
+    if (role === "hub") await look("log", natsUrl, LOG, (message) => judge.log(message));
   let acknowledged = 0;
   for (const ledger of ledgers) {
     for await (const line of linesOf(ledger)) {
@@ -63,7 +72,7 @@ export async function checkFleet({ nodes, ledgers, readers, unknown }: CheckInpu
     await look(`outbox of ${name}`, natsUrl, "CIM_OUTBOX", (message) => judge.outbox(name, message));
     if (role === "leaf") {
       const copy = judge.copy(name, { domains: ["*"] });
-      await look(`copy of ${name}`, natsUrl, "CIM_EVENTS", (message) => copy.see(message));
+      await look(`copy of ${name}`, natsUrl, LOG, (message) => copy.see(message));
       copy.end();
     }
     const handled = readers.get(name);
@@ -77,6 +86,23 @@ export async function checkFleet({ nodes, ledgers, readers, unknown }: CheckInpu
   };
   await Promise.all(nodes.map(lookAt));
   return { ...summary(judge.findings), acknowledged, logged: judge.events, read };
+}
+
+/**
+ * Last sequences, by URL, of the log and its copies at a moment when all ended with the same record: a hub at rest still
+ * writes a control record now and then. Without such a moment everything is looked at as it is.
+ */
+async function commonEnd(nodes: CheckInput["nodes"]): Promise<ReadonlyMap<string, number>> {
+  const hub = nodes.find(({ role }) => role === "hub");
+  const deadlineMs = performance.now() + commonEndTimeoutMs;
+  while (hub && performance.now() < deadlineMs) {
+    const before = await readEnd(hub.natsUrl, LOG);
+    const ends = await Promise.all(nodes.map(async ({ natsUrl }) => await readEnd(natsUrl, LOG)));
+    if (ends.every(({ index }) => index === before.index))
+      return new Map(nodes.map(({ natsUrl }, at) => [natsUrl, ends[at]?.lastSeq ?? 0]));
+    await sleep(50);
+  }
+  return new Map();
 }
 
 function summary(all: readonly Finding[]): Pick<Verdict, "ok" | "findings" | "examples"> {

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
 // The judge's eyes: a plain NATS client and the names of the public interface, spelled out here on purpose. Nothing of
@@ -46,26 +46,55 @@ export async function readStream(url: string, name: string): Promise<ReadStream>
   return { ...state, messages };
 }
 
-/** Shows each message of a stream, as it was when the reading began, in its order. */
+/** Shows each message of a stream in its order, as it was when the reading began, or up to a sequence. */
 export async function readEach(
   url: string,
   name: string,
   see: (message: Stored) => void,
+  untilSeq?: number,
 ): Promise<StreamState> {
-  const nc = await connect({ servers: url, reconnect: false, timeout: 5000, name: "test judge" });
-  try {
-    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
+  return await withStreams(url, async (jsm) => {
     const { state } = await jsm.streams.info(name);
-    for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; ) {
+    const lastSeq = Math.min(state.last_seq, untilSeq ?? state.last_seq);
+    for (let seq = state.first_seq; seq <= lastSeq && state.messages > 0; ) {
       const before = seq;
       for await (const message of await jsm.direct.getBatch(name, { seq, batch: 1000 })) {
-        if (message.seq > state.last_seq) break;
+        if (message.seq > lastSeq) break;
         see(stored(message));
         seq = message.seq + 1;
       }
       if (seq === before) break;
     }
-    return { name, said: state.messages, firstSeq: state.first_seq, lastSeq: state.last_seq };
+    // What came behind that sequence can be counted only where nothing was deleted there, as in a log or copy.
+    return {
+      name,
+      said: state.messages - (state.last_seq - lastSeq),
+      firstSeq: state.first_seq,
+      lastSeq,
+    };
+  });
+}
+
+/** The newest message of a log or copy that has a place in the log, and the stream's last sequence. */
+export async function readEnd(
+  url: string,
+  name: string,
+): Promise<{ readonly lastSeq: number; readonly index: number }> {
+  return await withStreams(url, async (jsm) => {
+    const { state } = await jsm.streams.info(name);
+    for (let seq = state.last_seq; seq >= state.first_seq && state.messages > 0; seq--) {
+      const message = await jsm.direct.getMessage(name, { seq });
+      const index = message ? stored(message).log?.index : undefined;
+      if (index !== undefined) return { lastSeq: state.last_seq, index };
+    }
+    return { lastSeq: state.last_seq, index: 0 };
+  });
+}
+
+async function withStreams<T>(url: string, read: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
+  const nc = await connect({ servers: url, reconnect: false, timeout: 5000, name: "test judge" });
+  try {
+    return await read(await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 }));
   } finally {
     await nc.close();
   }
