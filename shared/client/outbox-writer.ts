@@ -14,10 +14,17 @@ export interface OutboxWriterInit {
   readonly url: string;
   /** How long a write may go without an answer, and how long a lost connection is waited for, ms. */
   readonly timeoutMs: number;
+  /** For how long what was sent may be sent again, ms; below the outbox's `duplicate_window`. */
+  readonly recognisedMs?: number;
 }
 
 /** A server that starts has its streams within a moment of taking connections. */
 const AGAIN_MS = 100;
+/**
+ * For so long what was sent may be sent again: the outbox recognises a repeated id for two minutes, less what a repeat may
+ * wait for its turn.
+ */
+const RECOGNISED_MS = 90_000;
 
 /**
  * Writes groups to the outbox over a connection that may break: what was on its way then is sent again, and found by its
@@ -38,11 +45,19 @@ export class OutboxWriter {
     const settled: Settled[] = [];
     let left = group.map((_, at) => at);
     let sentBefore = false;
+    let firstSentMs = Number.POSITIVE_INFINITY;
     for (;;) {
       if (!(await this.#connected(deadlineMs))) {
         const reason = `no connection to nats-server at ${url} for ${timeoutMs} ms`;
         return await this.#giveUp(group, settled, left, reason, sentBefore);
       }
+      const nowMs = performance.now();
+      if (sentBefore && nowMs - firstSentMs > (this.#init.recognisedMs ?? RECOGNISED_MS)) {
+        const reason = "the connection was away for longer than a repeated id is recognised";
+        const { settled: failed } = await this.#giveUp(group, settled, left, reason, true);
+        return { settled: failed };
+      }
+      firstSentMs = Math.min(firstSentMs, nowMs);
       const units = left.map((at) => group[at] as Unit);
       const outcomes = await this.#unlessLost(() => this.#attempt(units));
       if (outcomes === "connection lost") {

@@ -11,6 +11,9 @@ import {
   writeAtomically,
   writeOne,
 } from "../nats/batch-publisher.ts";
+import { getMessage } from "../nats/get-message.ts";
+import { headerValue } from "../protocol/headers.ts";
+import { HEADER, STREAM } from "../protocol/names.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
 import { type ActualVersion, expectationLines, firstKept, judgeExpectation } from "./expectation.ts";
 import { TrimmedHistory } from "./trimmed-history.ts";
@@ -106,15 +109,27 @@ async function writeJudged(
   return judged.map((outcome) => outcome ?? (written[next++] as UnitOutcome));
 }
 
-/** Undefined: it may be written, or an earlier attempt has stored it, which the writing then finds out. */
-async function judgeUnit({ nc, history, timeoutMs }: Outbox, unit: Unit): Promise<UnitOutcome | undefined> {
-  for (const event of unit) {
+/** Undefined: its expectations hold, and it may be written. */
+async function judgeUnit(outbox: Outbox, unit: Unit): Promise<UnitOutcome | undefined> {
+  const { nc, history, timeoutMs } = outbox;
+  for (const [at, event] of unit.entries()) {
     const judgement = await judgeExpectation(nc, event, history, timeoutMs);
     if (judgement.kind === "conflict") return { kind: "conflict", event, actual: judgement.actual };
-    if (judgement.kind === "stored" && unit.length === 1)
-      return { kind: "stored", events: [{ seq: judgement.seq, duplicate: true }] };
+    if (judgement.kind === "stored") return await storedBefore(outbox, unit, judgement.seq - at);
   }
   return undefined;
+}
+
+/** An earlier attempt has stored one of the unit, hence all of it, next to each other. */
+async function storedBefore({ nc, timeoutMs }: Outbox, unit: Unit, firstSeq: number): Promise<UnitOutcome> {
+  const kept = await Promise.all(
+    unit.map((_, at) => getMessage(nc, STREAM.outbox, { seq: firstSeq + at }, { timeoutMs })),
+  );
+  const isWhole = unit.every(
+    ({ identity }, at) => headerValue(kept[at]?.headerText ?? "", HEADER.msgId) === identity.id,
+  );
+  if (!isWhole) return { kind: "unknown", reason: "a part of it is stored elsewhere" };
+  return { kind: "stored", events: unit.map((_, at) => ({ seq: firstSeq + at, duplicate: true })) };
 }
 
 async function writeEach(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {

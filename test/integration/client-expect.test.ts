@@ -94,6 +94,30 @@ test("an expectation is judged over all types of the aggregate, and nothing else
   expect(await cim.append(again)).toEqual({ ...once, duplicate: true });
 });
 
+test("what expects a version and is appended again is found, also when its id is no longer recognised", async () => {
+  const { config } = await jetStreamApi<{ config: object }>(nc, `STREAM.INFO.${STREAM.outbox}`, undefined);
+  const forgetsIds = { ...config, duplicate_window: 100_000_000 };
+  await jetStreamApi(nc, `STREAM.UPDATE.${STREAM.outbox}`, forgetsIds);
+  await using cim = await connectCim({ url: server.url });
+  const single = { ...event, id: "single", expect: "none" as const };
+  const batch = [
+    { ...event, aggregate: "bob", id: "bob-1", expect: "none" as const },
+    { ...event, aggregate: "bob", id: "bob-2" },
+    { ...event, aggregate: "eve", id: "eve-1", expect: "none" as const },
+  ];
+  const one = await cim.append(single);
+  const three = await cim.appendBatch(batch);
+  // Recognised no longer, as a plain append shows.
+  const probe = { domain: "probe", type: "Probe", id: "probe" };
+  await cim.append(probe);
+  const again = async () => (await cim.append(probe)).duplicate ?? false;
+  await expect.poll(again, { timeout: 5_000, interval: 200 }).toBe(false);
+  const before = (await stored()).length;
+  expect(await cim.append(single)).toEqual({ ...one, duplicate: true });
+  expect(await cim.appendBatch(batch)).toEqual(three.map((event) => ({ ...event, duplicate: true })));
+  expect(await stored()).toHaveLength(before);
+});
+
 test("an expectation of another node, or two of one aggregate in a batch, is refused before it is sent", async () => {
   await using cim = await connectCim({ url: server.url });
   const other = { node: "leaf9", seq: 3 };
@@ -270,6 +294,7 @@ test("after a kill in the middle of writes, what is found of each unknown is the
     else if (outcome instanceof StoreUnavailable && outcome.outcome === "not-stored")
       expect(ids).not.toContain(id);
   }
+  expect(unknown.length).toBeGreaterThan(0);
   for (const { id } of unknown)
     expect((await cim.find(id, { domain: "person" })).found).toBe(ids.includes(id));
 });
