@@ -18,6 +18,8 @@ export interface CheckInput {
   readonly readers: ReadonlyMap<string, string>;
   /** Events that were sent and never answered, by id: they may be there. */
   readonly unknown?: ReadonlySet<string>;
+  /** What log and copies are given to end with the same record. Default 15,000; where nothing runs any more: 0. */
+  readonly commonEndTimeoutMs?: number;
 }
 
 export interface Verdict {
@@ -34,15 +36,15 @@ export interface Verdict {
 
 const LOG = "CIM_EVENTS";
 const examplesOfAKind = 5;
-const commonEndTimeoutMs = 15_000;
 
 /**
  * Reads what a fleet has by a plain NATS client, and judges it by the ledgers. None of the code that is judged takes
  * part. The fleet should be at rest: what is written meanwhile is not looked at.
  */
-export async function checkFleet({ nodes, ledgers, readers, unknown }: CheckInput): Promise<Verdict> {
+export async function checkFleet(input: CheckInput): Promise<Verdict> {
+  const { nodes, ledgers, readers, unknown } = input;
   const judge = new Judge({ unacknowledged: ({ id }) => unknown?.has(id) ?? false });
-  const ends = await commonEnd(nodes);
+  const ends = await commonEnd(nodes, input.commonEndTimeoutMs ?? 15_000);
   let read = 0;
   const look = async (what: string, url: string, name: string, see: (message: Stored) => void) => {
     let count = 0;
@@ -92,9 +94,12 @@ export async function checkFleet({ nodes, ledgers, readers, unknown }: CheckInpu
  * Last sequences, by URL, of the log and its copies at a moment when all ended with the same record: a hub at rest still
  * writes a control record now and then. Without such a moment everything is looked at as it is.
  */
-async function commonEnd(nodes: CheckInput["nodes"]): Promise<ReadonlyMap<string, number>> {
+async function commonEnd(
+  nodes: CheckInput["nodes"],
+  timeoutMs: number,
+): Promise<ReadonlyMap<string, number>> {
   const hub = nodes.find(({ role }) => role === "hub");
-  const deadlineMs = performance.now() + commonEndTimeoutMs;
+  const deadlineMs = performance.now() + timeoutMs;
   while (hub && performance.now() < deadlineMs) {
     const before = await readEnd(hub.natsUrl, LOG);
     const ends = await Promise.all(nodes.map(async ({ natsUrl }) => await readEnd(natsUrl, LOG)));

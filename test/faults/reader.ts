@@ -1,6 +1,6 @@
 import { appendFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { FaultNode } from "./target.ts";
 
@@ -38,6 +38,7 @@ export class HandledLedger {
 
 const emptyPollMs = 60;
 const brokenPollMs = 200;
+const batchTimeoutMs = 5000;
 
 /** Reads a node's log or copy by plain NATS, and keeps the sequence it has come to. */
 export class PlainReader implements FaultReader {
@@ -101,20 +102,26 @@ export class PlainReader implements FaultReader {
         await sleep(emptyPollMs);
         continue;
       }
-      const lines: HandledLine[] = [];
-      let next = this.#next;
-      for await (const { seq, subject, header } of await jsm.direct.getBatch("CIM_EVENTS", {
-        seq: next,
-        batch: 1000,
-      })) {
-        // A batch that ends early without an error begins again behind what came.
-        if (seq < next) continue;
-        next = seq + 1;
-        const [origin] = header.get("Cim-Origin").split(" ");
-        if (!subject.startsWith("cim.events._cim.") && origin) lines.push([origin, header.get("Cim-Id")]);
-      }
+      // A server that is paused or killed in the middle of a batch says nothing more, and the batch has no time-out.
+      const tooLate = sleep(batchTimeoutMs, undefined, { ref: false }).then(() => {
+        throw new Error(`no end of a batch within ${batchTimeoutMs} ms`);
+      });
+      const { lines, next } = await Promise.race([this.#batch(jsm), tooLate]);
       await this.#ledger.note(lines);
       this.#next = next;
     }
+  }
+  async #batch(jsm: JetStreamManager): Promise<{ lines: HandledLine[]; next: number }> {
+    const lines: HandledLine[] = [];
+    let next = this.#next;
+    const messages = await jsm.direct.getBatch("CIM_EVENTS", { seq: next, batch: 1000 });
+    for await (const { seq, subject, header } of messages) {
+      // A batch that ends early without an error begins again behind what came.
+      if (seq < next) continue;
+      next = seq + 1;
+      const [origin] = header.get("Cim-Origin").split(" ");
+      if (!subject.startsWith("cim.events._cim.") && origin) lines.push([origin, header.get("Cim-Id")]);
+    }
+    return { lines, next };
   }
 }

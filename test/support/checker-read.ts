@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, type StoredMsg } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
 // The judge's eyes: a plain NATS client and the names of the public interface, spelled out here on purpose. Nothing of
@@ -56,15 +56,8 @@ export async function readEach(
   return await withStreams(url, async (jsm) => {
     const { state } = await jsm.streams.info(name);
     const lastSeq = Math.min(state.last_seq, untilSeq ?? state.last_seq);
-    for (let seq = state.first_seq; seq <= lastSeq && state.messages > 0; ) {
-      const before = seq;
-      for await (const message of await jsm.direct.getBatch(name, { seq, batch: 1000 })) {
-        if (message.seq > lastSeq) break;
-        see(stored(message));
-        seq = message.seq + 1;
-      }
-      if (seq === before) break;
-    }
+    if (state.messages > 0)
+      for await (const message of messagesOf(jsm, name, state.first_seq, lastSeq)) see(stored(message));
     // What came behind that sequence can be counted only where nothing was deleted there, as in a log or copy.
     return {
       name,
@@ -73,6 +66,30 @@ export async function readEach(
       lastSeq,
     };
   });
+}
+
+/** A stream's messages by direct gets; those that were deleted are passed over. */
+export async function* messagesOf(
+  jsm: JetStreamManager,
+  name: string,
+  firstSeq: number,
+  lastSeq: number,
+): AsyncGenerator<StoredMsg> {
+  for (let seq = firstSeq; seq <= lastSeq; ) {
+    const before = seq;
+    try {
+      for await (const message of await jsm.direct.getBatch(name, { seq, batch: 1000 })) {
+        if (message.seq > lastSeq) return;
+        yield message;
+        seq = message.seq + 1;
+      }
+    } catch (error) {
+      // Deleted to the end.
+      if (error instanceof Error && error.message === "message not found") return;
+      throw error;
+    }
+    if (seq === before) return;
+  }
 }
 
 /** The newest message of a log or copy that has a place in the log, and the stream's last sequence. */
@@ -100,13 +117,7 @@ async function withStreams<T>(url: string, read: (jsm: JetStreamManager) => Prom
   }
 }
 
-function stored(message: {
-  seq: number;
-  timestamp: string;
-  subject: string;
-  data: Uint8Array;
-  header: { keys(): string[]; get(key: string): string };
-}): Stored {
+function stored(message: StoredMsg): Stored {
   const headers = new Map<string, string>();
   const body = bodyHash(message.data);
   let same = `${message.subject} ${body}`;
