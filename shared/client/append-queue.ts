@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { AppendCancelled } from "./append-errors.ts";
-import { groupEnd, type Stored, type Unit } from "./write-events.ts";
+import type { Stored, Unit } from "./write-events.ts";
 
 /** What became of a unit: what was stored, or the error its caller gets. */
 export type Settled = readonly Stored[] | Error;
@@ -153,8 +153,7 @@ function groupLength(waiting: readonly Waiting[]): number {
   for (const [at, one] of waiting.entries()) {
     messages += one.unit.length;
     bytes += one.bytes;
-    if (at > 0 && (messages > MAX_BATCH_MESSAGES || bytes > MAX_GROUP_BYTES))
-      return groupEnd(waiting.slice(0, at).map(({ unit }) => unit));
+    if (at > 0 && (messages > MAX_BATCH_MESSAGES || bytes > MAX_GROUP_BYTES)) return at;
   }
-  return groupEnd(waiting.map(({ unit }) => unit));
+  return waiting.length;
 }

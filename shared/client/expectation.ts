@@ -1,6 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { getMessage } from "../nats/get-message.ts";
+import { getMessage, type MessageQuery } from "../nats/get-message.ts";
 import { streamState } from "../nats/jetstream-api.ts";
+import type { StoredMessage } from "../protocol/event.ts";
 import { headerLine, headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
@@ -41,31 +42,51 @@ export async function firstKept(nc: NatsConnection, timeoutMs: number): Promise<
   return messages === 0 ? last_seq + 1 : first_seq;
 }
 
-/** Reads whether an event's expectation holds now; where the outbox was trimmed, from the log or the copy. */
-export async function judgeExpectation(
-  nc: NatsConnection,
-  event: EncodedEvent,
-  history: TrimmedHistory,
-  timeoutMs: number,
-): Promise<Judgement> {
-  const { aggregate, expectation, identity } = event;
-  if (!expectation) return { kind: "holds" };
-  // The server judges a single publish's expectation before its id. If an earlier attempt was stored, its expectation
-  // held, so it is the very next event of the aggregate, whatever came later.
-  const query = { seq: expectation.seq + 1, next_by_subj: aggregate };
-  const next = await getMessage(nc, STREAM.outbox, query, { timeoutMs });
-  if (next && headerValue(next.headerText, HEADER.msgId) === identity.id)
-    return { kind: "stored", seq: next.seq };
-  const newest = await getMessage(nc, STREAM.outbox, { last_by_subj: aggregate }, { timeoutMs });
-  if (newest) {
-    expectation.serverSeq = expectation.seq;
-    return newest.seq === expectation.seq ? { kind: "holds" } : { kind: "conflict", actual: newest.seq };
+/**
+ * Reads whether expectations hold now; where the outbox was trimmed, from the log or the copy. For what is judged at one
+ * moment: many that compete for one version are answered by one reading.
+ */
+export class VersionReader {
+  readonly #nc: NatsConnection;
+  readonly #timeoutMs: number;
+  readonly #history: TrimmedHistory;
+  readonly #read = new Map<string, Promise<StoredMessage | undefined>>();
+
+  constructor(nc: NatsConnection, timeoutMs: number, history: TrimmedHistory) {
+    this.#nc = nc;
+    this.#timeoutMs = timeoutMs;
+    this.#history = history;
   }
-  const first = await firstKept(nc, timeoutMs);
-  if (expectation.seq >= first) return { kind: "conflict", actual: first === 1 ? "none" : "unknown" };
-  const kept = first === 1 ? 0 : await history.newestOwn(aggregate);
-  if (kept === undefined) return { kind: "conflict", actual: "unknown" };
-  if (kept !== expectation.seq) return { kind: "conflict", actual: kept === 0 ? "none" : kept };
-  expectation.serverSeq = 0;
-  return { kind: "holds" };
+
+  async judge({ aggregate, expectation, identity }: EncodedEvent): Promise<Judgement> {
+    if (!expectation) return { kind: "holds" };
+    // The server judges a single publish's expectation before its id. If an earlier attempt was stored, its expectation
+    // held, so it is the very next event of the aggregate, whatever came later.
+    const next = await this.#message({ seq: expectation.seq + 1, next_by_subj: aggregate });
+    if (next && headerValue(next.headerText, HEADER.msgId) === identity.id)
+      return { kind: "stored", seq: next.seq };
+    const newest = await this.#message({ last_by_subj: aggregate });
+    if (newest) {
+      expectation.serverSeq = expectation.seq;
+      return newest.seq === expectation.seq ? { kind: "holds" } : { kind: "conflict", actual: newest.seq };
+    }
+    // Not remembered: it is read after there was nothing in the outbox, or what is trimmed in between is overlooked.
+    const first = await firstKept(this.#nc, this.#timeoutMs);
+    if (expectation.seq >= first) return { kind: "conflict", actual: first === 1 ? "none" : "unknown" };
+    const kept = first === 1 ? 0 : await this.#history.newestOwn(aggregate);
+    if (kept === undefined) return { kind: "conflict", actual: "unknown" };
+    if (kept !== expectation.seq) return { kind: "conflict", actual: kept === 0 ? "none" : kept };
+    expectation.serverSeq = 0;
+    return { kind: "holds" };
+  }
+
+  #message(query: MessageQuery): Promise<StoredMessage | undefined> {
+    const key = JSON.stringify(query);
+    let reading = this.#read.get(key);
+    if (!reading) {
+      reading = getMessage(this.#nc, STREAM.outbox, query, { timeoutMs: this.#timeoutMs });
+      this.#read.set(key, reading);
+    }
+    return reading;
+  }
 }

@@ -15,7 +15,7 @@ import { getMessage } from "../nats/get-message.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
-import { type ActualVersion, expectationLines, firstKept, judgeExpectation } from "./expectation.ts";
+import { type ActualVersion, expectationLines, firstKept, VersionReader } from "./expectation.ts";
 import { TrimmedHistory } from "./trimmed-history.ts";
 
 /** Events that one caller appended with one call: stored in order, several all or not at all. */
@@ -60,14 +60,48 @@ const WRONG_VERSION: ReadonlySet<number> = new Set([10071, 10164]);
 /**
  * Writes units to the outbox in their order, with as few syncs as it can, and says of each what became of it. An atomic
  * batch fails whole, so when one does, none suffers for another's repeated id or expectation: units whose expectation does
- * not hold are left out, and then each is written by itself. No two of the units may expect something of one aggregate
- * (`groupEnd`): the server compares exact subjects inside a batch, and would let both pass.
+ * not hold are left out, and then each is written by itself. Of those that expect something of one aggregate only the first
+ * is sent: the server compares exact subjects inside a batch, and would let all pass.
  */
 export async function writeUnits(place: Place, units: readonly Unit[]): Promise<UnitOutcome[]> {
   const outbox = { ...place, history: new TrimmedHistory(place) };
+  const late = overtaken(units);
+  if (late.size === 0) return await writeSent(outbox, units);
+  const outcomes = new Map<Unit, UnitOutcome>();
+  const note = (some: readonly Unit[], theirs: readonly UnitOutcome[]) => {
+    for (const [at, unit] of some.entries()) outcomes.set(unit, theirs[at] as UnitOutcome);
+  };
+  const sent = units.filter((unit) => !late.has(unit));
+  note(sent, await writeSent(outbox, sent));
+  const waiting = [...late];
+  if ([...outcomes.values()].some(({ kind }) => kind === "unknown")) {
+    note(
+      waiting,
+      waiting.map(() => VERSION_CHANGED),
+    );
+  } else {
+    const versions = versionsOf(outbox);
+    const judged = await Promise.all(waiting.map((unit) => judgeRefused(outbox, unit, versions)));
+    note(waiting, judged);
+    // Those before them were not stored.
+    const again = waiting.filter((_, at) => judged[at] === VERSION_CHANGED);
+    if (again.length > 0) note(again, await writeUnits(place, again));
+  }
+  return units.map((unit) => outcomes.get(unit) as UnitOutcome);
+}
+
+/** Writes units of which no two expect something of one aggregate. */
+async function writeSent(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
   const needJudging = units.some(expectsNone) && (await firstKept(outbox.nc, outbox.timeoutMs)) > 1;
   return needJudging ? await writeJudged(outbox, units, expectsNone) : await writeGroup(outbox, units);
 }
+
+/** Read again it holds: the next attempt may store it. */
+const VERSION_CHANGED: UnitOutcome = {
+  kind: "not-stored",
+  reason: "the version changed while it was read",
+  again: true,
+};
 
 /** The outbox alone can't tell that an aggregate never had an event, once it was trimmed. */
 const expectsNone = (unit: Unit) => unit.some(({ expectation }) => expectation?.seq === 0);
@@ -109,15 +143,32 @@ async function writeJudged(
   return judged.map((outcome) => outcome ?? (written[next++] as UnitOutcome));
 }
 
+function versionsOf({ nc, timeoutMs, history }: Outbox): VersionReader {
+  return new VersionReader(nc, timeoutMs, history);
+}
+
 /** Undefined: its expectations hold, and it may be written. */
-async function judgeUnit(outbox: Outbox, unit: Unit): Promise<UnitOutcome | undefined> {
-  const { nc, history, timeoutMs } = outbox;
+async function judgeUnit(
+  outbox: Outbox,
+  unit: Unit,
+  versions: VersionReader = versionsOf(outbox),
+): Promise<UnitOutcome | undefined> {
   for (const [at, event] of unit.entries()) {
-    const judgement = await judgeExpectation(nc, event, history, timeoutMs);
+    const judgement = await versions.judge(event);
     if (judgement.kind === "conflict") return { kind: "conflict", event, actual: judgement.actual };
     if (judgement.kind === "stored") return await storedBefore(outbox, unit, judgement.seq - at);
   }
   return undefined;
+}
+
+/** Why a unit was not stored because of what it expects. What can't be read does not change what others were told. */
+async function judgeRefused(outbox: Outbox, unit: Unit, versions?: VersionReader): Promise<UnitOutcome> {
+  try {
+    return (await judgeUnit(outbox, unit, versions)) ?? VERSION_CHANGED;
+  } catch (error) {
+    const reason = `its version can't be read: ${error instanceof Error ? error.message : String(error)}`;
+    return { kind: "not-stored", reason, again: true };
+  }
 }
 
 /** An earlier attempt has stored one of the unit, hence all of it, next to each other. */
@@ -157,8 +208,7 @@ async function writeUnit(outbox: Outbox, unit: Unit): Promise<UnitOutcome> {
     return { kind: "stored", events: unit.map((_, at) => ({ seq: before + 1 + at })) };
   }
   if (result.kind === "refused" && WRONG_VERSION.has(result.errCode)) {
-    const conflict = await judgeUnit(outbox, unit);
-    return conflict ?? { kind: "not-stored", reason: "the version changed while it was read", again: true };
+    return await judgeRefused(outbox, unit);
   }
   if (result.kind !== "refused" || result.errCode !== CONTAINS_DUPLICATE) return outcomeOf(result);
   // Appended before, all of it or an event with one of its ids.
@@ -177,17 +227,11 @@ async function writePlain(outbox: Outbox, events: Unit): Promise<UnitOutcome[]> 
   const { nc, timeoutMs } = outbox;
   const results = await Promise.all(events.map((event) => writeOne(nc, messageOf(event), timeoutMs)));
   return await Promise.all(
-    results.map(async (result, at) => {
-      if (result.kind !== "refused" || !WRONG_VERSION.has(result.errCode)) return outcomeOf(result);
-      const changed = "the version changed while it was read";
-      return (
-        (await judgeUnit(outbox, [events[at] as EncodedEvent])) ?? {
-          kind: "not-stored",
-          reason: changed,
-          again: true,
-        }
-      );
-    }),
+    results.map((result, at) =>
+      result.kind === "refused" && WRONG_VERSION.has(result.errCode)
+        ? judgeRefused(outbox, [events[at] as EncodedEvent])
+        : outcomeOf(result),
+    ),
   );
 }
 
@@ -201,18 +245,19 @@ function messageOf(event: EncodedEvent): OutgoingMessage {
 }
 
 /**
- * How many units, of those that wait, may be written together: up to one that expects something of an aggregate that an
- * earlier one writes, so that what the server judges is what it will find. Pure.
+ * Those that expect something of an aggregate that an earlier one of the group writes. A version that a caller can name is
+ * older than the group, so once the earlier one is stored, theirs is not the newest. Pure.
  */
-export function groupEnd(units: readonly Unit[]): number {
-  if (!units.some(expects)) return units.length;
+export function overtaken(units: readonly Unit[]): ReadonlySet<Unit> {
+  const late = new Set<Unit>();
+  if (!units.some(expects)) return late;
   const written = new Set<string>();
-  for (const [at, unit] of units.entries()) {
+  for (const unit of units) {
     if (unit.some(({ aggregate, expectation }) => expectation !== undefined && written.has(aggregate)))
-      return at;
-    for (const { aggregate } of unit) written.add(aggregate);
+      late.add(unit);
+    else for (const { aggregate } of unit) written.add(aggregate);
   }
-  return units.length;
+  return late;
 }
 
 /** Reads the server's answer about one message, or one batch. Pure. */

@@ -94,6 +94,25 @@ test("an expectation is judged over all types of the aggregate, and nothing else
   expect(await cim.append(again)).toEqual({ ...once, duplicate: true });
 });
 
+test.each([0, 20])(
+  "one who is late with a version does not spoil it for who is not, beside %i others",
+  async (n) => {
+    await using cim = await connectCim({ url: server.url });
+    const created = await cim.append({ ...event, expect: "none" });
+    const moved = await cim.append({ ...event, type: "PersonMoved", expect: created });
+    const others = Array.from({ length: n }, (_, at) => cim.append({ ...event, aggregate: `other-${at}` }));
+    const late = cim.append({ ...event, type: "Late", expect: created }).catch((error: unknown) => error);
+    const first = cim.append({ ...event, type: "First", expect: moved });
+    const second = cim.append({ ...event, type: "Second", expect: moved }).catch((error: unknown) => error);
+    const repeat = cim.append({ ...event, type: "Late", expect: created, id: moved.id });
+    await Promise.all(others);
+    const { seq } = await first;
+    expect(await late).toMatchObject({ name: "VersionConflict", expected: created.seq });
+    expect(await second).toMatchObject({ name: "VersionConflict", expected: moved.seq, actual: seq });
+    expect(await repeat).toMatchObject({ duplicate: true, seq: moved.seq });
+  },
+);
+
 test("what expects a version and is appended again is found, also when its id is no longer recognised", async () => {
   const { config } = await jetStreamApi<{ config: object }>(nc, `STREAM.INFO.${STREAM.outbox}`, undefined);
   const forgetsIds = { ...config, duplicate_window: 100_000_000 };
