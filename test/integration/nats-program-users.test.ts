@@ -7,6 +7,7 @@ import { checkServerConfig } from "../../shared/nats/check-server-config.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
 import { createUserKey } from "../../shared/nats/nkeys.ts";
 import { findServerBinary } from "../../shared/nats/server-binary.ts";
+import { reloadServer } from "../../shared/nats/server-control.ts";
 import { eventsStream, outboxStream } from "../../shared/nats/streams.ts";
 import { writeServerConfig } from "../../shared/nats/write-server-config.ts";
 import { eventually } from "../support/eventually.ts";
@@ -230,6 +231,28 @@ describe("cim-events", () => {
     expect((await stat(join(dataDir, "user-cim-events.conf"))).mode & 0o777).toBe(0o600);
     expect(await fleet.hub.log()).not.toMatch(/plaintext/i);
   });
+});
+
+test("a user that is added or taken out by a reload cuts off no other", async () => {
+  const config = fleet.config("hub");
+  const sys = await fleet.connect("hub", "sys");
+  const nc = await as("cim-events");
+  const statuses: string[] = [];
+  void (async () => {
+    for await (const { type } of nc.status()) statuses.push(type);
+  })();
+  const added = createUserKey();
+  const connectAdded = () => fleet.connect("hub", "app", { seed: added.seed });
+  await expect(connectAdded()).rejects.toThrow(/refuses/);
+  const users = [...(config.nats.users ?? []), { name: "cim-queries" as const, publicKey: added.publicKey }];
+  await writeServerConfig({ ...config, nats: { ...config.nats, users } });
+  await reloadServer(sys);
+  expect(await refusedOf(await connectAdded(), [TALK[1], APPEND])).toEqual([APPEND]);
+  await writeServerConfig(config);
+  await reloadServer(sys);
+  await expect(connectAdded()).rejects.toThrow(/refuses/);
+  await nc.request(APPEND, "{}");
+  expect(statuses.filter((type) => type !== "ping")).toEqual([]);
 });
 
 test("a user that is taken out leaves no hash, and what is no hash is refused in one line", async () => {
