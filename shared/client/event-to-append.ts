@@ -14,7 +14,10 @@ export interface EventToAppend {
   readonly aggregate?: string;
   /** What happened, as `PersonCreated`; one word of a subject. */
   readonly type: string;
-  /** The body: bytes as they are, anything else as JSON. Left out: an empty body. */
+  /**
+   * The body: bytes as they are, anything else as JSON. Left out: an empty body. Leave it unchanged until the append is
+   * answered: bytes are not copied, and what waits for room is encoded when there is.
+   */
   readonly data?: unknown;
   /**
    * The event's id for ever, on every node. Appending the same id again within two minutes gives the event that is there.
