@@ -15,6 +15,7 @@ import {
 } from "./event-to-append.ts";
 import { type FindOptions, type Found, findEvent } from "./find-event.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
+import { type SubscribeOptions, Subscription } from "./reader/subscription.ts";
 import type { Stored } from "./write-events.ts";
 
 export {
@@ -29,6 +30,10 @@ export {
 } from "./append-errors.ts";
 export type { EventToAppend } from "./event-to-append.ts";
 export type { FindOptions, Found } from "./find-event.ts";
+
+export type { CimEvent } from "./reader/read-event.ts";
+export { CheckpointInvalid, EventsGone, ReaderAhead } from "./reader/reader-errors.ts";
+export type { ReaderLag, SubscribeOptions, Subscription } from "./reader/subscription.ts";
 
 export interface ConnectCimOptions {
   /** The node's own nats-server, as `nats://127.0.0.1:4222` (the default): writing needs no link to anywhere. */
@@ -102,6 +107,13 @@ export interface CimClient extends AsyncDisposable {
    * had when it was asked: bytes that a paused server still holds may arrive later.
    */
   find(eventId: string, options?: FindOptions): Promise<Found>;
+  /**
+   * Reads events, each once: this node's own at once, others' as they come into its log or copy. Read it with `for await`; it
+   * lives over restarts of the server. Every event has a `checkpoint` to go on from, here or on another node.
+   *
+   * @throws {CheckpointInvalid} at once; the loop throws {ReaderAhead} and {EventsGone}
+   */
+  subscribe(options: SubscribeOptions): Subscription;
   /** Waits for what was appended, then closes the connection. */
   close(): Promise<void>;
 }
@@ -189,6 +201,11 @@ class ConnectedClient implements CimClient {
   async find(eventId: string, options: FindOptions = {}): Promise<Found> {
     if (this.#closing !== undefined) throw new ClientClosed();
     return await findEvent(this.#nc, this.node, eventId, options);
+  }
+
+  subscribe(options: SubscribeOptions): Subscription {
+    if (this.#closing !== undefined) throw new ClientClosed();
+    return new Subscription(this.#nc, this.node, options);
   }
 
   async appendBatch(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {

@@ -127,6 +127,11 @@ export class StreamReader {
     return this;
   }
 
+  /** Matching messages that were not taken, here and at the server, as of the newest delivery. */
+  get waiting(): number {
+    return this.pending + this.#buffer.length;
+  }
+
   /** Next messages in order, at least one. @throws ReaderBroken */
   async next(maxMessages = Number.POSITIVE_INFINITY): Promise<StoredMessage[]> {
     while (this.#buffer.length === 0) {

@@ -1,0 +1,316 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
+import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
+import { StreamReader } from "../../nats/stream-reader.ts";
+import type { StoredMessage } from "../../protocol/event.ts";
+import { headerValue } from "../../protocol/headers.ts";
+import { loggedEvent, printOfLogged } from "../../protocol/logged-event.ts";
+import { HEADER, STREAM } from "../../protocol/names.ts";
+import { parseOrigin } from "../../protocol/origin.ts";
+import { parseLogPosition } from "../../protocol/reign.ts";
+import { controlRecordSubject, EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
+import { Arrivals } from "./arrivals.ts";
+import { decodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
+import { Merge } from "./merge.ts";
+import { findLogStart, type LogStart, logHistory, seqAtTime } from "./open-log.ts";
+import { findOutboxStart, newestOwn, printInOutbox, printOfOutbox } from "./own-outbox.ts";
+import { CimEvent } from "./read-event.ts";
+import { CheckpointInvalid, EventsGone, ReaderAhead } from "./reader-errors.ts";
+
+export interface SubscribeOptions {
+  /** Which events; left out: all. Words of subjects, judged by the server. */
+  readonly domain?: string;
+  /** One word. */
+  readonly aggregate?: string;
+  readonly type?: string;
+  /**
+   * From where: the first event there is; the next one; what the log took at that time or later, with all it has not
+   * taken yet; or behind the event that gave this checkpoint.
+   */
+  readonly from: "start" | "now" | Date | (string & {});
+  /** Ends the loop, without an error. */
+  readonly signal?: AbortSignal;
+  /** How long a node may take to come as far as the checkpoint, ms, before `ReaderAhead`. Default 10,000. */
+  readonly waitMs?: number;
+  /** Told when events may come again, and why: a log or an outbox was restored. */
+  readonly onNotice?: (line: string) => void;
+}
+
+/** What waits of a stream. */
+export interface PartLag {
+  /** Matching events that have not been handed out. */
+  readonly events: number;
+  /** Age of the event that was handed out last, ms, while others wait; 0: none waits. */
+  readonly ms: number;
+}
+
+export interface ReaderLag {
+  readonly log: PartLag;
+  readonly outbox: PartLag;
+}
+
+const DEFAULT_WAIT_MS = 10_000;
+
+/**
+ * The events of a node as one stream: its own at once from the outbox, all others from the log or copy, each once. Lives
+ * over restarts of the server. One loop at a time.
+ */
+export class Subscription implements AsyncIterable<CimEvent> {
+  readonly #nc: NatsConnection;
+  readonly #node: string;
+  readonly #options: SubscribeOptions;
+  readonly #filters: readonly string[];
+  readonly #end = new AbortController();
+  #merge: Merge;
+  #standing: Standing;
+  #lanesOf: Pick<Merge, "own" | "others">;
+  /** Where the log is read from when nothing of it has been read. */
+  #firstSeq: number | undefined;
+  #log: Arrivals | undefined;
+  #outbox: Arrivals | undefined;
+  #waiting = { log: 0, outbox: 0 };
+  #lastUs = { log: 0, outbox: 0 };
+
+  constructor(nc: NatsConnection, node: string, options: SubscribeOptions) {
+    this.#nc = nc;
+    this.#node = node;
+    this.#options = options;
+    this.#filters = filtersOf(options);
+    const { from } = options;
+    if (from instanceof Date && Number.isNaN(from.getTime()))
+      throw new CheckpointInvalid("from: the Date is not valid");
+    const given =
+      from instanceof Date || from === "start" || from === "now" ? NOWHERE : decodeCheckpoint(from);
+    this.#standing = given;
+    this.#merge = new Merge(node, given.lanes);
+    this.#lanesOf = { own: this.#merge.own, others: this.#merge.others };
+  }
+
+  lag(): ReaderLag {
+    const part = (name: "log" | "outbox", arrivals: Arrivals | undefined): PartLag => {
+      const events = (arrivals?.waiting ?? 0) + this.#waiting[name];
+      const lastUs = this.#lastUs[name];
+      return { events, ms: events === 0 || lastUs === 0 ? 0 : Math.max(0, Date.now() - lastUs / 1000) };
+    };
+    return { log: part("log", this.#log), outbox: part("outbox", this.#outbox) };
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<CimEvent, void> {
+    const { signal: given } = this.#options;
+    const signal = given ? AbortSignal.any([given, this.#end.signal]) : this.#end.signal;
+    let attempt = 0;
+    let begun = false;
+    while (!signal.aborted && !this.#nc.isClosed()) {
+      try {
+        for await (const event of this.#read(signal)) {
+          attempt = 0;
+          begun = true;
+          yield event;
+          if (signal.aborted) return;
+        }
+      } catch (error) {
+        if (signal.aborted || this.#nc.isClosed()) return;
+        if (error instanceof ReaderAhead || error instanceof EventsGone) throw error;
+        // At first it is for the program; what breaks later passes, as a server that restarts.
+        if (!begun && error instanceof JetStreamRefused && error.code < 500) throw error;
+        if (attempt === 0)
+          this.#options.onNotice?.(`${this.#node} can't be read (${wordsOf(error)}); tries again`);
+        const waitMs = backoffMs(attempt++, LOOPBACK_POLICY);
+        await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Until either stream breaks. */
+  async *#read(signal: AbortSignal): AsyncGenerator<CimEvent, void> {
+    const nc = this.#nc;
+    this.#merge.outboxOpen = false;
+    const notice = (line: string) => this.#options.onNotice?.(line);
+    const start = await this.#findStart(signal, notice);
+    if (signal.aborted) return;
+    if (start) this.#standing = { ...this.#standing, reigns: reignWords(start.history) };
+    const logSeq = start?.startSeq;
+    let where = await findOutboxStart(nc, this.#merge, {
+      caughtUpFrom: start ? undefined : Number.POSITIVE_INFINITY,
+      logSeq,
+      notice,
+    });
+    await using open = new AsyncDisposableStack();
+    const end = () => {
+      this.#log?.reader.break("ended");
+      this.#outbox?.reader.break("ended");
+    };
+    open.defer(() => {
+      signal.removeEventListener("abort", end);
+      this.#log = undefined;
+      this.#outbox = undefined;
+      this.#waiting = { log: 0, outbox: 0 };
+    });
+    signal.addEventListener("abort", end);
+    if (start) {
+      // The log is purged only behind a record of marks: by these a reader of rare events comes along.
+      const filters = this.#filters.length === 0 ? [] : [...this.#filters, controlRecordSubject("marks")];
+      const init = { nc, stream: STREAM.events, startSeq: start.startSeq, filters };
+      this.#log = new Arrivals(open.use(await new StreamReader(init).start()));
+    }
+    /** What the log had when the outbox was looked at. */
+    let toCatchUp = this.#log?.reader.pending ?? 0;
+    let triedAt: Merge["own"];
+    let outboxSeq = 0;
+    for (;;) {
+      if (!this.#outbox && where.kind === "open") {
+        outboxSeq = where.startSeq - 1;
+        const init = { nc, stream: STREAM.outbox, startSeq: where.startSeq, filters: this.#filters };
+        this.#outbox = new Arrivals(open.use(await new StreamReader(init).start()));
+        this.#merge.outboxOpen = true;
+      }
+      if (signal.aborted) return;
+      const own = this.#outbox?.take() ?? [];
+      if (own.length > 0) {
+        await this.#checkTrim(own, outboxSeq);
+        outboxSeq = (own.at(-1) as StoredMessage).seq;
+        this.#waiting.outbox = own.length;
+        for (const message of own) {
+          this.#waiting.outbox -= 1;
+          const print = () => printOfOutbox(this.#node, message);
+          if (this.#merge.fromOutbox(message.seq, print) === "deliver") {
+            this.#lastUs.outbox = message.timeUs;
+            yield this.#event(message);
+          }
+        }
+      }
+      const logged = this.#log?.take() ?? [];
+      this.#waiting.log = logged.length;
+      for (const message of logged) {
+        this.#waiting.log -= 1;
+        this.#moveLog(message);
+        const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
+        if (!origin) continue;
+        const print = () => {
+          const event = loggedEvent(message);
+          return event ? printOfLogged(event, message.subject) : "";
+        };
+        let decision = this.#merge.fromLog(origin, print);
+        if (decision === "ask") {
+          const there = await printInOutbox(nc, this.#node, origin.seq);
+          decision = this.#merge.answered(origin, print, there === undefined ? undefined : there === print());
+        }
+        if (decision === "deliver") {
+          this.#lastUs.log = message.timeUs;
+          yield this.#event(message);
+        }
+      }
+      if (!this.#outbox) {
+        toCatchUp -= logged.length;
+        const caughtUp = toCatchUp <= 0 || this.#log?.waiting === 0;
+        const isDue = where.kind === "after-log" ? caughtUp : this.#merge.own !== triedAt;
+        if (isDue) {
+          triedAt = this.#merge.own;
+          const caughtUpFrom = where.kind === "after-log" ? where.first : undefined;
+          const next = (this.#standing.local?.seq ?? (logSeq ?? 1) - 1) + 1;
+          where = await findOutboxStart(nc, this.#merge, { caughtUpFrom, logSeq: next, notice });
+          if (where.kind === "after-log") throw new Error("the outbox was trimmed meanwhile");
+          if (where.kind === "open") continue;
+        }
+      }
+      if (own.length + logged.length > 0) continue;
+      await Promise.race([this.#outbox, this.#log].flatMap((one) => (one ? [one.arrived()] : [])));
+    }
+  }
+
+  async #findStart(signal: AbortSignal, notice: (line: string) => void): Promise<LogStart | undefined> {
+    const { from, waitMs = DEFAULT_WAIT_MS } = this.#options;
+    if (this.#standing.log === undefined && this.#firstSeq !== undefined) {
+      const history = await logHistory(this.#nc);
+      return history && { startSeq: this.#firstSeq, history };
+    }
+    if (this.#standing.log !== undefined) {
+      const start = await findLogStart(this.#nc, this.#node, this.#standing, { waitMs, signal, notice });
+      if (start) await this.#markFrom(start.startSeq);
+      return start;
+    }
+    // The outbox first: what is written between is in neither.
+    const outbox = await streamState(this.#nc, STREAM.outbox);
+    const history = await logHistory(this.#nc);
+    if (!history) {
+      if (from === "now") this.#passOver(outbox.last_seq);
+      return undefined;
+    }
+    this.#firstSeq = Math.max(1, history.firstSeq);
+    if (from === "now") {
+      this.#passOver(outbox.last_seq);
+      this.#firstSeq = history.lastSeq + 1;
+    } else if (from instanceof Date) {
+      this.#firstSeq = await seqAtTime(this.#nc, history, from.getTime());
+      await this.#markFrom(this.#firstSeq);
+    }
+    return { startSeq: this.#firstSeq, history };
+  }
+
+  #passOver(seq: number): void {
+    this.#merge.own ??= { node: this.#node, incarnation: undefined, seq, last: undefined, first: undefined };
+  }
+
+  /** What the log has of this node's before the place where reading begins is not to come from the outbox. */
+  async #markFrom(startSeq: number): Promise<void> {
+    this.#merge.own ??= await newestOwn(this.#nc, this.#node, startSeq);
+  }
+
+  /** A slow reader's outbox may be trimmed under it, and the server just goes on behind. The log has what went. */
+  async #checkTrim(messages: readonly StoredMessage[], after: number): Promise<void> {
+    let gapAfter: number | undefined;
+    let last = after;
+    for (const { seq } of messages) {
+      if (seq !== last + 1) gapAfter ??= last;
+      last = seq;
+    }
+    if (gapAfter === undefined) return;
+    const { first_seq } = await streamState(this.#nc, STREAM.outbox);
+    if (first_seq > gapAfter + 1) throw new Error("the outbox was trimmed behind the reader");
+  }
+
+  #moveLog(message: StoredMessage): void {
+    const log = headerValue(message.headerText, HEADER.log);
+    const position = parseLogPosition(log);
+    if (log === undefined || !position) return;
+    const before = parseLogPosition(this.#standing.log);
+    // A domain that is filled in has older events behind newer ones.
+    const isFurther =
+      !before ||
+      position.reign.epoch > before.reign.epoch ||
+      (position.reign.epoch === before.reign.epoch && position.index > before.index);
+    const local = { node: this.#node, seq: message.seq, log };
+    this.#standing = { ...this.#standing, local, ...(isFurther && { log }) };
+  }
+
+  #event(message: StoredMessage): CimEvent {
+    if (this.#merge.own !== this.#lanesOf.own || this.#merge.others !== this.#lanesOf.others) {
+      this.#lanesOf = { own: this.#merge.own, others: this.#merge.others };
+      this.#standing = { ...this.#standing, lanes: this.#merge.lanes };
+    }
+    return new CimEvent(message, this.#node, this.#standing);
+  }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** None: everything. */
+function filtersOf({ domain, aggregate, type }: SubscribeOptions): string[] {
+  if (domain !== undefined && !isDomain(domain))
+    throw new TypeError(`domain: "${domain}" is no domain; write one word as "person", not beginning with _`);
+  for (const [part, word] of Object.entries({ aggregate, type })) {
+    if (word !== undefined && !isToken(word))
+      throw new TypeError(`${part}: "${word}" is not one word of a subject`);
+  }
+  const below = `${EVENTS_PREFIX}${domain ?? "*"}`;
+  if (type !== undefined) {
+    return aggregate === undefined
+      ? [`${below}.*.${type}`, `${below}.${type}`]
+      : [`${below}.${aggregate}.${type}`];
+  }
+  if (aggregate !== undefined) return [`${below}.${aggregate}.*`];
+  return domain === undefined ? [] : [`${below}.>`];
+}
