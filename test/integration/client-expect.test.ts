@@ -250,11 +250,13 @@ test("a call that is given up before it was sent is not stored; after, it says t
     server.resume();
   }
   await expect
-    .poll(() =>
-      cim.append(event).then(
-        () => true,
-        () => false,
-      ),
+    .poll(
+      () =>
+        cim.append(event).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
     )
     .toBe(true);
   expect((await stored()).map(({ id }) => id)).not.toContain("waiting");
@@ -279,7 +281,7 @@ test("after a kill in the middle of writes, what is found of each unknown is the
     }
   };
   const writers = Promise.all(Array.from({ length: 64 }, (_, w) => write(w)));
-  await expect.poll(() => results.length).toBeGreaterThan(500);
+  await expect.poll(() => results.length, { timeout: 10_000 }).toBeGreaterThan(500);
   await server.kill();
   await writers;
   running = false;
@@ -298,11 +300,13 @@ test("after a kill in the middle of writes, what is found of each unknown is the
     ({ outcome }) => outcome instanceof StoreUnavailable && outcome.outcome === "unknown",
   );
   await expect
-    .poll(() =>
-      cim.append({ ...event, id: "back" }).then(
-        () => true,
-        () => false,
-      ),
+    .poll(
+      () =>
+        cim.append({ ...event, id: "back" }).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
     )
     .toBe(true);
   const truth = await stored();
