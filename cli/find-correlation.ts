@@ -31,6 +31,8 @@ export interface FoundCorrelation {
 const FIRST_STRETCH = 5_000;
 /** More than anybody reads, and little memory. */
 const MOST_EVENTS = 10_000;
+/** Each of these looks through all of it again. */
+const STRAY_ROUNDS = 3;
 
 /**
  * Looks for a chain of causation from the log's end backwards, in stretches that grow: what is looked for is mostly young.
@@ -39,30 +41,46 @@ const MOST_EVENTS = 10_000;
  */
 export async function findCorrelation(find: FindCorrelation): Promise<FoundCorrelation | undefined> {
   let correlationId: string | undefined;
-  for await (const { events } of stretches(find, (event) => isOf(event, find.written))) {
+  let lastSeq = find.lastSeq;
+  let passedOver = 0;
+  for await (const { events, lookedToSeq, looked } of stretches(find, (event) => isOf(event, find.written))) {
     correlationId = theOne(events, find.written);
+    // Where it is the correlation that was written, there is nothing of it behind this stretch.
+    if (correlationId !== undefined && isMeant(correlationId, find.written)) lastSeq = lookedToSeq;
     if (correlationId !== undefined) break;
+    passedOver = looked;
   }
   if (correlationId === undefined) return undefined;
+  if (lastSeq === find.lastSeq) passedOver = 0;
   const wanted = correlationId;
   const found: TracedEvent[] = [];
   const ids = new Set<string>();
   const missing = new Set<string>();
-  let last = { lookedFromSeq: find.lastSeq + 1, looked: 0 };
+  let last = { lookedFromSeq: lastSeq + 1, looked: 0 };
   let truncated = false;
-  // A cause may have another correlation when a program forgot to hand it on.
-  const belongs = (event: TracedEvent) => event.correlationId === wanted || missing.has(event.id);
-  for await (const stretch of stretches(find, belongs)) {
-    last = stretch;
-    for (const event of stretch.events) ids.add(event.id);
-    for (const { causationId } of stretch.events) missing.add(causationId);
+  const take = (events: readonly TracedEvent[]) => {
+    for (const event of events) ids.add(event.id);
+    for (const { causationId } of events) missing.add(causationId);
     for (const id of ids) missing.delete(id);
-    found.unshift(...stretch.events);
+    found.unshift(...events);
     truncated = found.length > MOST_EVENTS;
-    if (truncated) break;
-    if (found.length > 0 && missing.size === 0 && ids.has(wanted)) break;
+  };
+  for await (const stretch of stretches({ ...find, lastSeq }, (event) => event.correlationId === wanted)) {
+    last = stretch;
+    take(stretch.events);
+    if (truncated || (missing.size === 0 && ids.has(wanted))) break;
   }
-  const { lookedFromSeq, looked } = last;
+  // A cause has another correlation when a program forgot to hand it on; and so may its cause.
+  for (let round = 0, before = -1; round < STRAY_ROUNDS && found.length > before; round++) {
+    before = found.length;
+    if (missing.size === 0 || truncated) break;
+    for await (const { events } of stretches({ ...find, lastSeq }, ({ id }) => missing.has(id))) {
+      take(events);
+      if (missing.size === 0 || truncated) break;
+    }
+  }
+  const { lookedFromSeq } = last;
+  const looked = passedOver + last.looked;
   return { correlationId, events: found.slice(-MOST_EVENTS), lookedFromSeq, looked, truncated };
 }
 
@@ -87,6 +105,8 @@ function theOne(events: readonly TracedEvent[], written: string): string | undef
 interface Stretch {
   readonly events: readonly TracedEvent[];
   readonly lookedFromSeq: number;
+  readonly lookedToSeq: number;
+  /** Messages so far. */
   readonly looked: number;
 }
 
@@ -131,6 +151,6 @@ async function* stretches(
       signal.removeEventListener("abort", stop);
       unwatch();
     }
-    yield { events, lookedFromSeq: start, looked };
+    yield { events, lookedFromSeq: start, lookedToSeq: end, looked };
   }
 }
