@@ -55,7 +55,7 @@ export async function checkFleet(input: CheckInput): Promise<Verdict> {
         count++;
         see(message);
       },
-      name === LOG ? ends.get(url) : undefined,
+      untilEnd(name === LOG ? ends.get(url) : undefined),
     );
     judge.stream(what, count, state);
     read += count;
@@ -108,6 +108,10 @@ async function commonEnd(
     await sleep(50);
   }
   return new Map();
+}
+
+function untilEnd(untilSeq: number | undefined): { readonly untilSeq?: number } {
+  return untilSeq === undefined ? {} : { untilSeq };
 }
 
 function summary(all: readonly Finding[]): Pick<Verdict, "ok" | "findings" | "examples"> {

@@ -59,6 +59,8 @@ export interface Report {
 const progressEveryMs = 500;
 /** After the last fault every writer must get its answers within this. */
 const writersTimeoutMs = 60_000;
+/** What a writer or reader is given to end. */
+const endTimeoutMs = 15_000;
 
 /** Runs a schedule against a fleet that is written to and read on every node, then judges what the fleet has. */
 export async function runFaults(options: RunOptions): Promise<Report> {
@@ -76,12 +78,14 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const ledger = open.use(await Ledger.open(join(dir, `writer-${node.name}.jsonl`)));
     ledgers.push(ledger);
     const seed = (schedule.seed ?? 0) * 100 + at;
-    writers.push(open.use(new Writer({ node, ledger, seed, count: share, ratePerS: share / plannedS })));
+    writers.push(new Writer({ node, ledger, seed, count: share, ratePerS: share / plannedS }));
     const path = join(dir, `reader-${node.name}.jsonl`);
     await writeFile(path, "");
-    readers.push(open.use((options.readerOf ?? ((of, file) => new PlainReader(of, file)))(node, path)));
+    readers.push((options.readerOf ?? ((of, file) => new PlainReader(of, file)))(node, path));
   }
-  await Promise.all([...writers, ...readers].map((one) => one.start()));
+  const programs = [...writers, ...readers];
+  for (const program of programs) open.defer(async () => void (await endOf(program)));
+  await Promise.all(programs.map((program) => program.start()));
 
   const acknowledged = () => writers.reduce((sum, writer) => sum + writer.acknowledged, 0);
   let phase: Progress["phase"] = "faults";
@@ -115,7 +119,7 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const behind = readers.map(({ node, handled }) => `${node} ${handled}`).join(", ");
     troubles.push(`not every event came everywhere in time: ${total} acknowledged, readers have ${behind}`);
   }
-  for (const one of [...writers, ...readers]) await one[Symbol.asyncDispose]();
+  for (const trouble of await Promise.all(programs.map(endOf))) if (trouble) troubles.push(trouble);
   troubles.push(...target.troubles());
   phase = "checking";
   const verdict = await checkFleet({
@@ -226,7 +230,14 @@ class ScheduleRun {
   }
 }
 
-async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+/** Ends a program of the run; gives what is wrong if it does not end. */
+async function endOf(program: Writer | FaultReader): Promise<string | undefined> {
+  if (await settledWithin(program[Symbol.asyncDispose](), endTimeoutMs)) return undefined;
+  const what = program instanceof Writer ? "writer" : "reader";
+  return `the ${what} on ${program.node} did not end within ${endTimeoutMs / 1000} s`;
+}
+
+async function settledWithin(work: PromiseLike<unknown>, ms: number): Promise<boolean> {
   return await Promise.race([work.then(() => true), sleep(ms, false)]);
 }
 

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { type JetStreamManager, jetstreamManager, type StoredMsg } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
+import { connect, type QueuedIterator } from "@nats-io/transport-node";
 
 // The judge's eyes: a plain NATS client and the names of the public interface, spelled out here on purpose. Nothing of
 // the code that is judged is used to judge it.
@@ -40,24 +40,30 @@ export function bodyHash(body: Uint8Array): string {
 }
 
 /** Reads a whole stream as any program on the node could. */
-export async function readStream(url: string, name: string): Promise<ReadStream> {
+export async function readStream(url: string, name: string, silenceMs?: number): Promise<ReadStream> {
   const messages: Stored[] = [];
-  const state = await readEach(url, name, (message) => void messages.push(message));
+  const see = (message: Stored) => void messages.push(message);
+  const state = await readEach(url, name, see, { ...(silenceMs !== undefined && { silenceMs }) });
   return { ...state, messages };
 }
 
-/** Shows each message of a stream in its order, as it was when the reading began, or up to a sequence. */
+/**
+ * Shows each message of a stream in its order, as it was when the reading began, or up to a sequence.
+ *
+ * @throws Error also when a batch does not go on for `silenceMs` (10,000)
+ */
 export async function readEach(
   url: string,
   name: string,
   see: (message: Stored) => void,
-  untilSeq?: number,
+  { untilSeq, silenceMs }: { readonly untilSeq?: number; readonly silenceMs?: number } = {},
 ): Promise<StreamState> {
   return await withStreams(url, async (jsm) => {
     const { state } = await jsm.streams.info(name);
     const lastSeq = Math.min(state.last_seq, untilSeq ?? state.last_seq);
     if (state.messages > 0)
-      for await (const message of messagesOf(jsm, name, state.first_seq, lastSeq)) see(stored(message));
+      for await (const message of messagesOf(jsm, name, state.first_seq, lastSeq, silenceMs))
+        see(stored(message));
     // What came behind that sequence can be counted only where nothing was deleted there, as in a log or copy.
     return {
       name,
@@ -74,11 +80,13 @@ export async function* messagesOf(
   name: string,
   firstSeq: number,
   lastSeq: number,
+  silenceMs = 10_000,
 ): AsyncGenerator<StoredMsg> {
   for (let seq = firstSeq; seq <= lastSeq; ) {
     const before = seq;
     try {
-      for await (const message of await jsm.direct.getBatch(name, { seq, batch: 1000 })) {
+      const batch = await jsm.direct.getBatch(name, { seq, batch: 1000 });
+      for await (const message of untilSilent(batch, silenceMs)) {
         if (message.seq > lastSeq) return;
         yield message;
         seq = message.seq + 1;
@@ -89,6 +97,29 @@ export async function* messagesOf(
       throw error;
     }
     if (seq === before) return;
+  }
+}
+
+/**
+ * What comes, until nothing does for a while: the client itself waits for ever for the rest of a batch whose server is
+ * killed or paused in the middle of it.
+ *
+ * @throws Error
+ */
+export async function* untilSilent<T>(coming: QueuedIterator<T>, silenceMs: number): AsyncGenerator<T> {
+  let processed = -1;
+  // Whoever is busy for so long himself has his timers before what came meanwhile: it must have been silent twice.
+  const look = () => {
+    if (coming.getProcessed() === processed && coming.getPending() === 0)
+      coming.stop(new Error(`a batch did not go on for ${silenceMs} ms`));
+    processed = coming.getProcessed();
+  };
+  const timer = setInterval(look, silenceMs / 2);
+  try {
+    yield* coming;
+  } finally {
+    clearInterval(timer);
+    coming.stop();
   }
 }
 
@@ -120,12 +151,13 @@ async function withStreams<T>(url: string, read: (jsm: JetStreamManager) => Prom
 function stored(message: StoredMsg): Stored {
   const headers = new Map<string, string>();
   const body = bodyHash(message.data);
-  let same = `${message.subject} ${body}`;
-  for (const key of message.header.keys().sort()) {
-    const value = message.header.get(key);
+  const same = [message.subject, body];
+  for (const [key, [value = ""]] of message.header) {
     headers.set(key, value);
-    if (!key.startsWith("Nats-")) same += `\n${key}: ${value}`;
+    if (!key.startsWith("Nats-")) same.push(`${key}: ${value}`);
   }
+  // Nobody promises an order of headers.
+  const print = hash("sha1", same.sort().join("\n"), "base64url");
   const [, reign, index] = /^(.+)\.(\d+)$/.exec(headers.get("Cim-Log") ?? "") ?? [];
   const [node, incarnation, , seq] = headers.get("Cim-Origin")?.split(" ") ?? [];
   return {
@@ -136,7 +168,7 @@ function stored(message: StoredMsg): Stored {
     headers,
     id: headers.get("Cim-Id") ?? headers.get("Nats-Msg-Id") ?? "",
     log: reign !== undefined && index !== undefined ? { reign, index: Number(index) } : undefined,
-    print: hash("sha1", same, "base64url"),
+    print,
     origin:
       node !== undefined && seq !== undefined
         ? { node, incarnation: Number(incarnation), seq: Number(seq) }

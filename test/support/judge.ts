@@ -69,6 +69,8 @@ export class Judge {
   readonly #lanes = new Map<string, { incarnation: number; seq: number }>();
   readonly #acknowledged = new Set<Stored>();
   readonly #order = new Map<string, { n: number; seq: number }>();
+  /** Of the whole log, by print: made once for all copies of everything. */
+  #places: ReadonlyMap<string, number> | undefined;
 
   constructor(allow: Allowances = {}) {
     this.#allow = allow;
@@ -87,6 +89,7 @@ export class Judge {
   /** Shown all of the log, in the stream's order. An origin's events are there once, and in the origin's order. */
   log(message: Stored): void {
     const before = this.#log.at(-1);
+    this.#places = undefined;
     this.#log.push(message);
     const { origin, id, log: position } = message;
     if (!position) this.#find("log", `log: message ${message.streamSeq} has no place in the log`);
@@ -113,7 +116,7 @@ export class Judge {
     this.#byId.set(`${node} ${id}`, message);
     const key = `${node} ${seq}`;
     const others = this.#bySequence.get(key);
-    this.#bySequence.set(key, others ? [message, ...[others].flat()] : message);
+    this.#bySequence.set(key, others ? [others, message].flat() : message);
   }
 
   /** What a writer was told is stored is in the log, unchanged, in the order in which it was told. */
@@ -159,16 +162,16 @@ export class Judge {
   /** Shown all of a copy; a copy is the log, or what it holds of it, in the same order and with the same metadata. */
   copy(node: string, shape: CopyShape): CopyJudge {
     const firstIndex = this.#log[0]?.log?.index ?? 0;
-    const holds = (subject: string) => {
-      const domain = domainOf(subject);
-      return domain === CONTROL_DOMAIN || shape.domains.includes("*") || shape.domains.includes(domain);
-    };
-    const expected = this.#log.filter(({ subject }) => holds(subject));
     const passedOver = ({ subject, log }: Stored) =>
       subject === COPY_RECORD || (this.#allow.purged === true && (log?.index ?? 0) < firstIndex);
-    return new CopyJudge(node, expected, shape.filledIn ?? false, passedOver, (text) =>
-      this.#find("copy", text),
-    );
+    const find = (text: string) => this.#find("copy", text);
+    if (shape.domains.includes("*")) {
+      this.#places ??= placesOf(this.#log);
+      return new CopyJudge(node, this.#log, this.#places, shape.filledIn ?? false, passedOver, find);
+    }
+    const holds = (domain: string) => domain === CONTROL_DOMAIN || shape.domains.includes(domain);
+    const expected = this.#log.filter(({ subject }) => holds(domainOf(subject)));
+    return new CopyJudge(node, expected, placesOf(expected), shape.filledIn ?? false, passedOver, find);
   }
 
   /** Shown all that a reader handled: each event once, an origin's in its order. */
@@ -211,7 +214,9 @@ export class CopyJudge {
   readonly #passedOver: (message: Stored) => boolean;
   readonly #find: (text: string) => void;
   readonly #places: ReadonlyMap<string, number>;
-  readonly #seen: Set<number> = new Set();
+  /** By place: whether the copy has it. */
+  readonly #seen: Uint8Array;
+  #seenCount = 0;
   readonly #last = new Map<string, number>();
   #foreign = 0;
   #firstForeign: Stored | undefined;
@@ -221,6 +226,7 @@ export class CopyJudge {
   constructor(
     node: string,
     expected: readonly Stored[],
+    places: ReadonlyMap<string, number>,
     byDomain: boolean,
     passedOver: (message: Stored) => boolean,
     find: (text: string) => void,
@@ -230,22 +236,24 @@ export class CopyJudge {
     this.#byDomain = byDomain;
     this.#passedOver = passedOver;
     this.#find = find;
-    this.#places = new Map(expected.map((message, place) => [keyOf(message), place]));
+    this.#places = places;
+    this.#seen = new Uint8Array(expected.length);
   }
 
   see(message: Stored): void {
     if (this.#passedOver(message)) return;
-    const place = this.#places.get(keyOf(message));
+    const place = this.#places.get(message.print);
     if (place === undefined) {
       this.#foreign++;
       this.#firstForeign ??= message;
       return;
     }
-    if (this.#seen.has(place)) {
+    if (this.#seen[place]) {
       this.#doubled++;
       return;
     }
-    this.#seen.add(place);
+    this.#seen[place] = 1;
+    this.#seenCount++;
     const order = this.#byDomain ? domainOf(message.subject) : "";
     const after = this.#last.get(order) ?? -1;
     if (place < after) this.#disorder ??= { found: message, after };
@@ -253,9 +261,9 @@ export class CopyJudge {
   }
 
   end(): void {
-    const missing = this.#expected.length - this.#seen.size;
+    const missing = this.#expected.length - this.#seenCount;
     if (missing > 0) {
-      const first = this.#expected.find((_, place) => !this.#seen.has(place));
+      const first = this.#expected.find((_, place) => !this.#seen[place]);
       this.#find(`${this.#what}: ${missing} missing, first ${first && describe(first)}`);
     }
     if (this.#firstForeign)
@@ -313,8 +321,8 @@ export class ReaderJudge {
   }
 }
 
-function keyOf({ log, subject, id, print }: Stored): string {
-  return `${log?.reign} ${log?.index} ${subject} ${id} ${print}`;
+function placesOf(messages: readonly Stored[]): ReadonlyMap<string, number> {
+  return new Map(messages.map(({ print }, place) => [print, place]));
 }
 
 function describe({ log, subject, id }: Stored): string {
