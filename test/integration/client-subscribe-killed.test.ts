@@ -20,7 +20,7 @@ const PER_ROUND = 40;
 test.each([
   ["transaction", "once when the checkpoint is in the reader's own transaction"],
   ["after", "at least once when it is kept after the event was handled"],
-] as const)("%s: a reader that is killed anywhere gets every event %s", async (mode) => {
+] as const)("%s: a reader that is killed anywhere gets every event %s", async (mode, _promise) => {
   await using server = await startNatsServer();
   await using dir = await tempDir("cim-reader-");
   const file = join(dir.path, "reader.db");

@@ -163,6 +163,7 @@ test("a node that does not have the log as far refuses the checkpoint; a restore
   const on = async (from: string, notices: string[] = []) => {
     for await (const event of cim2.subscribe({ from, waitMs: 300, onNotice: (line) => notices.push(line) }))
       return event.id;
+    return undefined;
   };
   expect(await on(second?.checkpoint as string)).toBe("leaf2-3");
   await expect(on(fourth?.checkpoint as string)).rejects.toBeInstanceOf(ReaderAhead);
