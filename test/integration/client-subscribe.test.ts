@@ -174,3 +174,31 @@ test("a node that does not have the log as far refuses the checkpoint; a restore
   expect(notices.join()).toMatch(/restored: events may come again/);
   await nc2.close();
 });
+
+test("a slow reader holds little, sees its lag, and misses nothing that is trimmed under it", async () => {
+  const large = "x".repeat(4_000);
+  const total = 3_000;
+  const made = Array.from({ length: total }, (_, n) => ({
+    domain: "person",
+    aggregate: `p${n + 1}`,
+    type: "Made",
+    data: large,
+    id: `own-${n + 1}`,
+  }));
+  await Promise.all(made.map((event) => cim.append(event)));
+  const events = cim.subscribe({ from: "start", signal: AbortSignal.timeout(25_000) });
+  const got: string[] = [];
+  for await (const event of events) {
+    got.push(event.id);
+    if (got.length === 10) {
+      // 12 MB wait: of these no more than its 2 MiB of buffer are here.
+      const { outbox } = events.lag();
+      expect(outbox.events).toBe(total - 10);
+      expect(outbox.ms).toBeGreaterThan(0);
+      await log.takeOutbox("test");
+      await jetStreamApi(nc, `STREAM.PURGE.${STREAM.outbox}`, { seq: total });
+    }
+    if (got.length === total) break;
+  }
+  expect(got).toEqual(made.map(({ id }) => id));
+});

@@ -9,6 +9,8 @@ import { HEADER, STREAM } from "../../shared/protocol/names.ts";
 import { formatLogPosition, type LogPosition, type Reign } from "../../shared/protocol/reign.ts";
 import { controlRecordPublishSubject, logPublishSubject } from "../../shared/protocol/subjects.ts";
 
+const MAX_AT_ONCE = 500;
+
 /** Writes a log without a sequencer, so that a test decides what comes when. */
 export class LogByHand {
   readonly #nc: NatsConnection;
@@ -74,6 +76,11 @@ export class LogByHand {
 
   async #write(messages: readonly OutgoingMessage[]): Promise<void> {
     if (messages.length === 0) return;
+    if (messages.length > MAX_AT_ONCE) {
+      await this.#write(messages.slice(0, MAX_AT_ONCE));
+      await this.#write(messages.slice(MAX_AT_ONCE));
+      return;
+    }
     const { last_seq: lastSeq } = await streamState(this.#nc, STREAM.events);
     const result = await writeGuarded(this.#nc, messages, { lastSeq });
     if (result.kind !== "stored") throw new Error(`the log was not written: ${JSON.stringify(result)}`);
