@@ -129,6 +129,22 @@ test("by domain, aggregate and type; from now and from a time", async () => {
   expect(ids(await later).sort()).toEqual(["leaf2-2", "own-4"]);
 });
 
+test("a checkpoint of an own event, before any of the log was read, goes on from where reading began", async () => {
+  await append(1, 2);
+  await log.takeOutbox("test");
+  await log.others("leaf2", 1, 2);
+  for (const from of ["now", new Date(Date.now() + 60_000)] as const) {
+    const first = read(1, { from });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await append(from === "now" ? 3 : 4, from === "now" ? 3 : 4);
+    const [own] = await first;
+    const rest = read(1, { from: own?.checkpoint as string });
+    await log.takeOutbox("test");
+    await log.others("leaf3", from === "now" ? 1 : 2, from === "now" ? 1 : 2);
+    expect(ids(await rest)).toEqual([from === "now" ? "leaf3-1" : "leaf3-2"]);
+  }
+});
+
 test("over kill -9 of the server each comes once", async () => {
   await append(1, 3);
   const got: string[] = [];

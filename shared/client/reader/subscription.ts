@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { positionOf, type StreamHistory } from "../../follow/read-history.ts";
+import { getMessage } from "../../nats/get-message.ts";
 import { JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
@@ -8,7 +10,7 @@ import { headerValue } from "../../protocol/headers.ts";
 import { loggedEvent, printOfLogged } from "../../protocol/logged-event.ts";
 import { HEADER, STREAM } from "../../protocol/names.ts";
 import { parseOrigin } from "../../protocol/origin.ts";
-import { parseLogPosition } from "../../protocol/reign.ts";
+import { formatLogPosition, parseLogPosition } from "../../protocol/reign.ts";
 import { controlRecordSubject, EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
 import { Arrivals } from "./arrivals.ts";
 import { decodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
@@ -245,7 +247,19 @@ export class Subscription implements AsyncIterable<CimEvent> {
       this.#firstSeq = await seqAtTime(this.#nc, history, from.getTime());
       await this.#markFrom(this.#firstSeq);
     }
+    if (from !== "start") await this.#standBefore(history, this.#firstSeq);
     return { startSeq: this.#firstSeq, history };
+  }
+
+  /** A checkpoint of an own event that comes before any of the log is to go on from where reading began. */
+  async #standBefore(history: StreamHistory, startSeq: number): Promise<void> {
+    if (startSeq <= history.firstSeq) return;
+    const before = await getMessage(this.#nc, STREAM.events, { seq: startSeq - 1 });
+    const found = positionOf(before) ?? (startSeq > history.lastSeq ? history.last : undefined);
+    if (!found) return;
+    const log = formatLogPosition(found);
+    const local = before && positionOf(before) ? { node: this.#node, seq: before.seq, log } : undefined;
+    this.#standing = { ...this.#standing, log, local };
   }
 
   #passOver(seq: number): void {
