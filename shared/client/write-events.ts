@@ -183,19 +183,28 @@ async function storedBefore({ nc, timeoutMs }: Outbox, unit: Unit, firstSeq: num
   return { kind: "stored", events: unit.map((_, at) => ({ seq: firstSeq + at, duplicate: true })) };
 }
 
+/**
+ * Ends at the first that the store did not take, or did not answer: the others would only be stored before it, should it
+ * be sent again because the connection breaks before its caller is told.
+ */
 async function writeEach(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
   const outcomes: UnitOutcome[] = [];
   for (let at = 0; at < units.length; ) {
     const unit = units[at] as Unit;
-    if (unit.length > 1) {
-      outcomes.push(await writeUnit(outbox, unit));
-      at++;
-      continue;
-    }
-    let end = at;
-    while (units[end]?.length === 1) end++;
-    outcomes.push(...(await writePlain(outbox, units.slice(at, end).flat())));
+    let end = at + 1;
+    if (unit.length === 1) while (units[end]?.length === 1) end++;
+    const written =
+      unit.length === 1
+        ? await writePlain(outbox, units.slice(at, end).flat())
+        : [await writeUnit(outbox, unit)];
+    outcomes.push(...written);
     at = end;
+    const failed = written.find(({ kind }) => kind === "not-stored" || kind === "unknown");
+    if (failed && failed !== VERSION_CHANGED && "reason" in failed) {
+      const again = failed.kind === "unknown" || (failed.kind === "not-stored" && failed.again);
+      const unsent: UnitOutcome = { kind: "not-stored", reason: failed.reason, again };
+      return [...outcomes, ...units.slice(at).map(() => unsent)];
+    }
   }
   return outcomes;
 }
