@@ -43,8 +43,19 @@ export function bodyHash(body: Uint8Array): string {
 export async function readStream(url: string, name: string, silenceMs?: number): Promise<ReadStream> {
   const messages: Stored[] = [];
   const see = (message: Stored) => void messages.push(message);
-  const state = await readEach(url, name, see, { ...(silenceMs !== undefined && { silenceMs }) });
+  const state = await readEach(url, name, see, {
+    headers: true,
+    ...(silenceMs !== undefined && { silenceMs }),
+  });
   return { ...state, messages };
+}
+
+export interface ReadOptions {
+  readonly untilSeq?: number;
+  /** How long a batch may stand still. Default 10,000. */
+  readonly silenceMs?: number;
+  /** Whether messages have their headers: what is kept of half a million messages should be little. Default false. */
+  readonly headers?: boolean;
 }
 
 /**
@@ -56,14 +67,14 @@ export async function readEach(
   url: string,
   name: string,
   see: (message: Stored) => void,
-  { untilSeq, silenceMs }: { readonly untilSeq?: number; readonly silenceMs?: number } = {},
+  { untilSeq, silenceMs, headers = false }: ReadOptions = {},
 ): Promise<StreamState> {
   return await withStreams(url, async (jsm) => {
     const { state } = await jsm.streams.info(name);
     const lastSeq = Math.min(state.last_seq, untilSeq ?? state.last_seq);
     if (state.messages > 0)
       for await (const message of messagesOf(jsm, name, state.first_seq, lastSeq, silenceMs))
-        see(stored(message));
+        see(stored(message, headers));
     // What came behind that sequence can be counted only where nothing was deleted there, as in a log or copy.
     return {
       name,
@@ -132,7 +143,7 @@ export async function readEnd(
     const { state } = await jsm.streams.info(name);
     for (let seq = state.last_seq; seq >= state.first_seq && state.messages > 0; seq--) {
       const message = await jsm.direct.getMessage(name, { seq });
-      const index = message ? stored(message).log?.index : undefined;
+      const index = message ? stored(message, false).log?.index : undefined;
       if (index !== undefined) return { lastSeq: state.last_seq, index };
     }
     return { lastSeq: state.last_seq, index: 0 };
@@ -148,30 +159,35 @@ async function withStreams<T>(url: string, read: (jsm: JetStreamManager) => Prom
   }
 }
 
-function stored(message: StoredMsg): Stored {
-  const headers = new Map<string, string>();
+const none: ReadonlyMap<string, string> = new Map();
+
+/** Called for millions of messages: it makes no more than it keeps. */
+function stored(message: StoredMsg, keepHeaders: boolean): Stored {
+  const headers = keepHeaders ? new Map<string, string>() : undefined;
   const body = bodyHash(message.data);
-  const same = [message.subject, body];
+  const same: string[] = [];
+  let [place, from, id, publisherId] = ["", "", "", ""];
   for (const [key, [value = ""]] of message.header) {
-    headers.set(key, value);
-    if (!key.startsWith("Nats-")) same.push(`${key}: ${value}`);
+    headers?.set(key, value);
+    if (key === "Nats-Msg-Id") publisherId = value;
+    if (key.startsWith("Nats-")) continue;
+    same.push(key, value);
+    if (key === "Cim-Log") place = value;
+    else if (key === "Cim-Origin") from = value;
+    else if (key === "Cim-Id") id = value;
   }
-  // Nobody promises an order of headers.
-  const print = hash("sha1", same.sort().join("\n"), "base64url");
-  const [, reign, index] = /^(.+)\.(\d+)$/.exec(headers.get("Cim-Log") ?? "") ?? [];
-  const [node, incarnation, , seq] = headers.get("Cim-Origin")?.split(" ") ?? [];
+  const { seq: streamSeq, subject, timestamp: storedAt } = message;
+  const dot = place.lastIndexOf(".");
+  const [node = "", incarnation, , seq] = from === "" ? [] : from.split(" ");
   return {
-    streamSeq: message.seq,
-    storedAt: message.timestamp,
-    subject: message.subject,
+    streamSeq,
+    storedAt,
+    subject,
     body,
-    headers,
-    id: headers.get("Cim-Id") ?? headers.get("Nats-Msg-Id") ?? "",
-    log: reign !== undefined && index !== undefined ? { reign, index: Number(index) } : undefined,
-    print,
-    origin:
-      node !== undefined && seq !== undefined
-        ? { node, incarnation: Number(incarnation), seq: Number(seq) }
-        : undefined,
+    headers: headers ?? none,
+    id: id || publisherId,
+    log: dot > 0 ? { reign: place.slice(0, dot), index: Number(place.slice(dot + 1)) } : undefined,
+    print: hash("sha1", `${subject}\n${body}\n${same.join("\n")}`, "base64url"),
+    origin: seq === undefined ? undefined : { node, incarnation: Number(incarnation), seq: Number(seq) },
   };
 }
