@@ -206,15 +206,15 @@ it("programs see no error while agents and coordinator are restarted under load,
   const schedule = makeSchedule({
     seed: 1,
     nodes,
-    faults: 12,
-    everyMs: 700,
+    faults: 9,
+    everyMs: 600,
     kinds: ["restart"],
     parts: ["daemon"],
   });
-  const report = await runOnLab({ schedule, events: 15_000, dir: dir.path });
+  const report = await runOnLab({ schedule, events: 9000, dir: dir.path });
   console.log(renderReport(report));
   expect(new Set(schedule.faults.map(({ node }) => node))).toEqual(new Set(["hub", "leaf1", "leaf2"]));
   expect(report.errors).toEqual({});
   expect(report.ok, renderReport(report)).toBe(true);
-  expect(report.verdict.acknowledged).toBe(15_000);
+  expect(report.verdict.acknowledged).toBe(9000);
 });
