@@ -4,16 +4,18 @@
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LabError } from "../../lab/lab-error.ts";
 import { chooseSeed } from "../support/load-seed.ts";
 import { CommandTarget, readFleetFile } from "./command-target.ts";
 import { type FaultKind, faultKinds, type Schedule, scheduleDocument } from "./fault.ts";
 import { runOnLab } from "./lab-run.ts";
+import { PlainReader } from "./reader.ts";
 import { renderReport } from "./report.ts";
 import { type Progress, type Report, runFaults } from "./run.ts";
 import { cutSchedule, makeSchedule } from "./schedule.ts";
 import { Screen } from "./screen.ts";
+import type { FaultNode } from "./target.ts";
 
 interface Options {
   readonly leaves: number;
@@ -30,6 +32,7 @@ interface Options {
   readonly print?: boolean;
   readonly verbose?: boolean;
   readonly json?: boolean;
+  readonly reader: "merged" | "plain";
 }
 
 /** Wrong usage, in one line. */
@@ -59,6 +62,11 @@ const command = new Command("faults")
   .option("--only <kinds>", `only faults of these kinds: ${faultKinds.join(",")}`, kinds)
   .option("--until <n>", "only the first n faults of the schedule", count)
   .option("--replay <file>", "a schedule that was saved (schedule.json of a run's folder)")
+  .addOption(
+    new Option("--reader <kind>", "by cim.subscribe, or by plain NATS")
+      .choices(["merged", "plain"])
+      .default("merged"),
+  )
   .option("--fleet <file>", "not a lab but your own fleet, broken by your commands (docs/faults.md)")
   .option("--report <file>", "writes the report there as JSON")
   .option(
@@ -88,6 +96,9 @@ async function main(): Promise<number> {
     events: options.events,
     dir,
     signal: interrupted,
+    ...(options.reader === "plain" && {
+      readerOf: (node: FaultNode, path: string) => new PlainReader(node, path),
+    }),
     onProgress: (progress: Progress) => screen.progress(progress),
     onLine: (line: string) => options.verbose && screen.line(line),
   };

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Ledger } from "../support/ledger.ts";
 import { checkFleet, type Verdict } from "./check.ts";
 import { describeFault, type Fault, type FaultKind, type Schedule } from "./fault.ts";
-import { type FaultReader, PlainReader } from "./reader.ts";
+import { MergedReader } from "./merged-reader.ts";
+import type { FaultReader } from "./reader.ts";
 import { lastHealMs, resourceOf } from "./schedule.ts";
 import type { FaultTarget } from "./target.ts";
 import { type Stall, Writer } from "./writer.ts";
@@ -16,6 +17,7 @@ export interface RunOptions {
   readonly events: number;
   /** Where ledgers and the journal of faults go; it is there. */
   readonly dir: string;
+  /** Default: the merged reader. */
   readonly readerOf?: (node: FaultTarget["nodes"][number], path: string) => FaultReader;
   readonly onProgress?: (progress: Progress) => void;
   readonly onLine?: (line: string) => void;
@@ -81,7 +83,9 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     writers.push(new Writer({ node, ledger, seed, count: share, ratePerS: share / plannedS }));
     const path = join(dir, `reader-${node.name}.jsonl`);
     await writeFile(path, "");
-    readers.push((options.readerOf ?? ((of, file) => new PlainReader(of, file)))(node, path));
+    readers.push(
+      (options.readerOf ?? ((of, file) => new MergedReader(of, file, options.onLine)))(node, path),
+    );
   }
   const programs = [...writers, ...readers];
   for (const program of programs) open.defer(async () => void (await endOf(program)));
