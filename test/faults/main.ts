@@ -5,6 +5,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { ZodError } from "zod";
 import { LabError } from "../../lab/lab-error.ts";
 import { chooseSeed } from "../support/load-seed.ts";
 import { CommandTarget, readFleetFile } from "./command-target.ts";
@@ -131,7 +132,9 @@ async function readJson<T>(path: string, read: (value: unknown) => T): Promise<T
   try {
     return read(JSON.parse(await readFile(path, "utf8")));
   } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/\s*\n\s*/g, " ") : String(error);
+    const [issue] = error instanceof ZodError ? error.issues : [];
+    const where = issue && issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
+    const why = issue ? where + issue.message : error instanceof Error ? error.message : String(error);
     throw new UsageError(`${path} can't be used: ${why}`);
   }
 }
