@@ -32,7 +32,7 @@ test.each([
   await using cim = await connectCim({ url: server.url });
   const handled = () => {
     try {
-      using db = new DatabaseSync(file, { readOnly: true });
+      using db = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
       return db.prepare("SELECT id FROM handled ORDER BY n").all() as { id: string }[];
     } catch {
       return [];
@@ -41,7 +41,7 @@ test.each([
   const expected: string[] = [];
   for (let round = 0; round <= KILLS; round++) {
     const isLast = round === KILLS;
-    const child = spawn(process.execPath, [PROGRAM, server.url, file, mode], { stdio: "ignore" });
+    const child = spawn(process.execPath, [PROGRAM, server.url, file, mode], { stdio: ["ignore", "ignore", "inherit"] });
     const exited = once(child, "exit");
     const before = handled().length;
     const own = Array.from({ length: PER_ROUND }, (_, i) => `own-${round * PER_ROUND + i + 1}`);

@@ -4,10 +4,11 @@ import { connectCim } from "../../shared/client/connect-cim.ts";
 // A program that reads into SQLite, for tests that kill it: <url> <database> <transaction | after>
 const [url, file, mode] = process.argv.slice(2) as [string, string, "transaction" | "after"];
 
-const db = new DatabaseSync(file);
+// From the first statement on: the test looks into it meanwhile.
+const db = new DatabaseSync(file, { timeout: 5000 });
 // It is killed, the machine is not: what was written need not be on the disk.
 db.exec(
-  "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000; CREATE TABLE IF NOT EXISTS handled (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT); CREATE TABLE IF NOT EXISTS reader (name TEXT PRIMARY KEY, checkpoint TEXT)",
+  "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS handled (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT); CREATE TABLE IF NOT EXISTS reader (name TEXT PRIMARY KEY, checkpoint TEXT)",
 );
 const kept = db.prepare("SELECT checkpoint FROM reader").get() as { checkpoint: string } | undefined;
 const insert = db.prepare("INSERT INTO handled (id) VALUES (?)");
