@@ -5,6 +5,7 @@ import { getMessage } from "../../nats/get-message.ts";
 import { JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
+import { copyRecord } from "../../protocol/control-records.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { headerValue } from "../../protocol/headers.ts";
 import { loggedEvent, printOfLogged } from "../../protocol/logged-event.ts";
@@ -53,6 +54,11 @@ export interface ReaderLag {
 }
 
 const DEFAULT_WAIT_MS = 10_000;
+/** A node that keeps no log may begin to. */
+const LOOK_FOR_LOG_MS = 1_000;
+
+/** The streams are to be looked at anew. Nothing broke, so nobody is told. */
+class ReadAnew extends Error {}
 
 /**
  * The events of a node as one stream: its own at once from the outbox, all others from the log or copy, each once. Lives
@@ -69,6 +75,8 @@ export class Subscription implements AsyncIterable<CimEvent> {
   #lanesOf: Pick<Merge, "own" | "others">;
   /** Where the log is read from when nothing of it has been read. */
   #firstSeq: number | undefined;
+  /** How far the outbox was read, also where nothing in it matched. */
+  #outboxRead = 0;
   #log: Arrivals | undefined;
   #outbox: Arrivals | undefined;
   #waiting = { log: 0, outbox: 0 };
@@ -114,6 +122,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
       } catch (error) {
         if (signal.aborted || this.#nc.isClosed()) return;
         if (error instanceof ReaderAhead || error instanceof EventsGone) throw error;
+        if (error instanceof ReadAnew) continue;
         // At first it is for the program; what breaks later passes, as a server that restarts.
         if (!begun && error instanceof JetStreamRefused && error.code < 500) throw error;
         if (attempt === 0)
@@ -133,11 +142,17 @@ export class Subscription implements AsyncIterable<CimEvent> {
     if (signal.aborted) return;
     if (start) this.#standing = { ...this.#standing, reigns: reignWords(start.history) };
     const logSeq = start?.startSeq;
+    const before = this.#merge.own?.seq;
     let where = await findOutboxStart(nc, this.#merge, {
       caughtUpFrom: start ? undefined : Number.POSITIVE_INFINITY,
       logSeq,
       notice,
     });
+    if (this.#merge.own?.seq !== before) this.#outboxRead = 0;
+    /** Of the own events that were trimmed unread, up to where each was seen in the log. 0: it is not known what was read. */
+    let seenTo = Math.max(this.#merge.own?.seq ?? 0, this.#outboxRead);
+    const copyHasAll = start !== undefined && (await this.#copyHasAll());
+    if (!start && where.kind === "open") this.#refuseGap(seenTo, where.startSeq);
     await using open = new AsyncDisposableStack();
     const end = () => {
       this.#log?.reader.break("ended");
@@ -172,6 +187,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
       if (own.length > 0) {
         await this.#checkTrim(own, outboxSeq);
         outboxSeq = (own.at(-1) as StoredMessage).seq;
+        this.#outboxRead = outboxSeq;
         this.#waiting.outbox = own.length;
         for (const message of own) {
           this.#waiting.outbox -= 1;
@@ -189,6 +205,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
         this.#moveLog(message);
         const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
         if (!origin) continue;
+        if (origin.node === this.#node && origin.seq === seenTo + 1) seenTo += 1;
         const print = () => {
           const event = loggedEvent(message);
           return event ? printOfLogged(event, message.subject) : "";
@@ -212,12 +229,16 @@ export class Subscription implements AsyncIterable<CimEvent> {
           const caughtUpFrom = where.kind === "after-log" ? where.first : undefined;
           const next = (this.#standing.local?.seq ?? (logSeq ?? 1) - 1) + 1;
           where = await findOutboxStart(nc, this.#merge, { caughtUpFrom, logSeq: next, notice });
-          if (where.kind === "after-log") throw new Error("the outbox was trimmed meanwhile");
+          if (where.kind === "after-log") throw new ReadAnew();
+          if (where.kind === "open" && caughtUpFrom !== undefined && !copyHasAll)
+            this.#refuseGap(seenTo, where.startSeq);
           if (where.kind === "open") continue;
         }
       }
       if (own.length + logged.length > 0) continue;
-      await Promise.race([this.#outbox, this.#log].flatMap((one) => (one ? [one.arrived()] : [])));
+      const arrivals = [this.#outbox, this.#log].flatMap((one) => (one ? [one.arrived()] : []));
+      if (start) await Promise.race(arrivals);
+      else if (await this.#logAppears(arrivals)) throw new ReadAnew();
     }
   }
 
@@ -236,7 +257,11 @@ export class Subscription implements AsyncIterable<CimEvent> {
     const outbox = await streamState(this.#nc, STREAM.outbox);
     const history = await logHistory(this.#nc);
     if (!history) {
-      if (from === "now") this.#passOver(outbox.last_seq);
+      if (from === "now") {
+        this.#passOver(outbox.last_seq);
+        // Whatever the log has when it is there is newer.
+        this.#firstSeq = 1;
+      }
       return undefined;
     }
     this.#firstSeq = Math.max(1, history.firstSeq);
@@ -281,7 +306,33 @@ export class Subscription implements AsyncIterable<CimEvent> {
     }
     if (gapAfter === undefined) return;
     const { first_seq } = await streamState(this.#nc, STREAM.outbox);
-    if (first_seq > gapAfter + 1) throw new Error("the outbox was trimmed behind the reader");
+    if (first_seq > gapAfter + 1) throw new ReadAnew();
+  }
+
+  /** Waits for either. @returns whether the node has a log or copy now */
+  async #logAppears(arrivals: readonly Promise<void>[]): Promise<boolean> {
+    const stop = new AbortController();
+    const look = sleep(LOOK_FOR_LOG_MS, true, { signal: stop.signal }).catch(() => false);
+    const isDue = await Promise.race([look, ...arrivals.map((one) => one.then(() => false))]);
+    stop.abort();
+    return isDue && (await logHistory(this.#nc)) !== undefined;
+  }
+
+  /** Whether what was trimmed of the outbox and matches is in this log or copy for sure. */
+  async #copyHasAll(): Promise<boolean> {
+    const stored = await getMessage(this.#nc, STREAM.events, { last_by_subj: controlRecordSubject("copy") });
+    const others = await getMessage(this.#nc, STREAM.events, { last_by_subj: controlRecordSubject("reign") });
+    if (!stored) return others !== undefined;
+    const { live } = copyRecord.parse(JSON.parse(Buffer.from(stored.body).toString("utf8")));
+    return live.includes("*") || live.includes(this.#options.domain ?? "*");
+  }
+
+  /** @throws EventsGone own events were trimmed that this reader did not have */
+  #refuseGap(readTo: number, first: number): void {
+    if (readTo === 0 || readTo + 1 >= first) return;
+    throw new EventsGone(
+      `${this.#node}: the reader has own events up to ${readTo}, the outbox begins at ${first}, and it is not certain that the copy has what is between`,
+    );
   }
 
   #moveLog(message: StoredMessage): void {
