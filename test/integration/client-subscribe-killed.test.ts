@@ -41,7 +41,9 @@ test.each([
   const expected: string[] = [];
   for (let round = 0; round <= KILLS; round++) {
     const isLast = round === KILLS;
-    const child = spawn(process.execPath, [PROGRAM, server.url, file, mode], { stdio: ["ignore", "ignore", "inherit"] });
+    const child = spawn(process.execPath, [PROGRAM, server.url, file, mode], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     const exited = once(child, "exit");
     const before = handled().length;
     const own = Array.from({ length: PER_ROUND }, (_, i) => `own-${round * PER_ROUND + i + 1}`);
