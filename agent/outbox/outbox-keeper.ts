@@ -1,6 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../shared/nats/get-message.ts";
-import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
+import { firstKept, jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
@@ -81,9 +81,9 @@ export class OutboxKeeper {
   }
 
   async state(): Promise<OutboxState> {
-    const { messages, bytes, first_seq, last_seq } = await streamState(this.#init.nc, STREAM.outbox);
-    const first = messages === 0 ? last_seq + 1 : first_seq;
-    return { first, last: last_seq, events: messages, bytes, maxBytes: this.limits.maxBytes };
+    const state = await streamState(this.#init.nc, STREAM.outbox);
+    const { messages: events, bytes, last_seq: last } = state;
+    return { first: firstKept(state), last, events, bytes, maxBytes: this.limits.maxBytes };
   }
 
   /** When the first event after a sequence was stored, µs since the epoch; undefined: there is none. */

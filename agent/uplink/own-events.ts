@@ -1,6 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../shared/nats/get-message.ts";
-import { JetStreamRefused, streamState } from "../../shared/nats/jetstream-api.ts";
+import { firstKept, streamState, unlessMissing } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import { laneRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
@@ -58,7 +58,7 @@ export class OwnEvents {
 
   async range(): Promise<OutboxRange> {
     const state = await streamState(this.#nc, STREAM.outbox);
-    return { first: state.messages === 0 ? state.last_seq + 1 : state.first_seq, last: state.last_seq };
+    return { first: firstKept(state), last: state.last_seq };
   }
 
   /** The print of the own event at a sequence. */
@@ -211,10 +211,7 @@ export class OwnEvents {
   async *#copy(
     only: { filter?: string; headersOnly?: boolean; startSeq?: number } = {},
   ): AsyncGenerator<StoredMessage> {
-    const state = await streamState(this.#nc, STREAM.events).catch((error: unknown) => {
-      if (error instanceof JetStreamRefused && error.code === 404) return undefined;
-      throw error;
-    });
+    const state = await unlessMissing(streamState(this.#nc, STREAM.events));
     if (!state || state.messages === 0) return;
     await using reader = await new StreamReader({
       nc: this.#nc,

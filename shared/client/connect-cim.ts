@@ -15,7 +15,8 @@ import {
 } from "./event-to-append.ts";
 import { type FindOptions, type Found, findEvent } from "./find-event.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
-import { type SubscribeOptions, Subscription } from "./reader/subscription.ts";
+import type { SubscribeOptions } from "./reader/subscribe-options.ts";
+import { Subscription } from "./reader/subscription.ts";
 import type { Stored } from "./write-events.ts";
 
 export {
@@ -33,7 +34,8 @@ export type { FindOptions, Found } from "./find-event.ts";
 
 export type { CimEvent } from "./reader/read-event.ts";
 export { CheckpointInvalid, EventsGone, ReaderAhead } from "./reader/reader-errors.ts";
-export type { ReaderLag, SubscribeOptions, Subscription } from "./reader/subscription.ts";
+export type { SubscribeOptions } from "./reader/subscribe-options.ts";
+export type { ReaderLag, Subscription } from "./reader/subscription.ts";
 
 export interface ConnectCimOptions {
   /** The node's own nats-server, as `nats://127.0.0.1:4222` (the default): writing needs no link to anywhere. */

@@ -1,6 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage, type MessageQuery } from "../nats/get-message.ts";
-import { streamState } from "../nats/jetstream-api.ts";
+import { firstKept, streamState } from "../nats/jetstream-api.ts";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerLine, headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
@@ -37,9 +37,8 @@ export function expectationLines({ aggregate, expectation }: EncodedEvent): stri
  * The first sequence that the outbox still has. What an aggregate had before, the outbox can't tell: an expectation of
  * none has to be judged by the copy then.
  */
-export async function firstKept(nc: NatsConnection, timeoutMs: number): Promise<number> {
-  const { messages, first_seq, last_seq } = await streamState(nc, STREAM.outbox, { timeoutMs });
-  return messages === 0 ? last_seq + 1 : first_seq;
+export async function firstInOutbox(nc: NatsConnection, timeoutMs: number): Promise<number> {
+  return firstKept(await streamState(nc, STREAM.outbox, { timeoutMs }));
 }
 
 /**
@@ -71,7 +70,7 @@ export class VersionReader {
       return newest.seq === expectation.seq ? { kind: "holds" } : { kind: "conflict", actual: newest.seq };
     }
     // Not remembered: it is read after there was nothing in the outbox, or what is trimmed in between is overlooked.
-    const first = await firstKept(this.#nc, this.#timeoutMs);
+    const first = await firstInOutbox(this.#nc, this.#timeoutMs);
     if (expectation.seq >= first) return { kind: "conflict", actual: first === 1 ? "none" : "unknown" };
     const kept = first === 1 ? 0 : await this.#history.newestOwn(aggregate);
     if (kept === undefined) return { kind: "conflict", actual: "unknown" };

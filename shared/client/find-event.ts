@@ -1,12 +1,12 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../nats/get-message.ts";
-import { JetStreamRefused, streamState } from "../nats/jetstream-api.ts";
+import { streamState, unlessMissing } from "../nats/jetstream-api.ts";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { loggedEvent } from "../protocol/logged-event.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import { controlRecordSubject, EVENTS_PREFIX, SUBJECT } from "../protocol/subjects.ts";
-import { firstKept } from "./expectation.ts";
+import { firstInOutbox } from "./expectation.ts";
 import { findInStream } from "./scan-stream.ts";
 import { TrimmedHistory } from "./trimmed-history.ts";
 
@@ -57,9 +57,9 @@ export async function findEvent(
   );
   if (own !== undefined) return { found: true, node, seq: own };
   // As of now: what was trimmed while it was read may not have been seen.
-  const from = Math.max(await firstKept(nc, timeoutMs), inOutbox.from);
+  const from = Math.max(await firstInOutbox(nc, timeoutMs), inOutbox.from);
   if (from === inOutbox.from) return { found: false, node, from, upTo, complete: true };
-  if (!(await streamState(nc, STREAM.events, { timeoutMs }).catch(noSuchStream)))
+  if (!(await unlessMissing(streamState(nc, STREAM.events, { timeoutMs }))))
     return { found: false, node, from, upTo, complete: false };
   const ownSeq = (message: StoredMessage) => {
     const event = loggedEvent(message);
@@ -78,11 +78,6 @@ export async function findEvent(
     if (seq !== undefined) return { found: true, node, seq, refused: true };
   }
   return { found: false, node, from: complete ? inOutbox.from : from, upTo, complete };
-}
-
-function noSuchStream(error: unknown): undefined {
-  if (error instanceof JetStreamRefused && error.code === 404) return undefined;
-  throw error;
 }
 
 function filterOf({ domain, aggregate }: FindOptions): string {

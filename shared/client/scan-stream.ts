@@ -21,9 +21,8 @@ export async function findInStream<T>(
   part: StreamPart,
   match: (message: StoredMessage) => T | undefined,
 ): Promise<T | undefined> {
-  const { nc, stream, filter, timeoutMs } = part;
-  const last = await getMessage(nc, stream, { last_by_subj: filter }, { timeoutMs });
-  if (!last || last.seq < part.from) return undefined;
+  const last = await newestOf(part);
+  if (!last) return undefined;
   return match(last) ?? (await scan(part, last.seq, match));
 }
 
@@ -32,9 +31,8 @@ export async function lastInStream<T>(
   part: StreamPart,
   match: (message: StoredMessage) => T | undefined,
 ): Promise<T | undefined> {
-  const { nc, stream, filter, timeoutMs } = part;
-  const last = await getMessage(nc, stream, { last_by_subj: filter }, { timeoutMs });
-  if (!last || last.seq < part.from) return undefined;
+  const last = await newestOf(part);
+  if (!last) return undefined;
   const newest = match(last);
   if (newest !== undefined) return newest;
   let found: T | undefined;
@@ -43,6 +41,12 @@ export async function lastInStream<T>(
     return undefined;
   });
   return found;
+}
+
+async function newestOf(part: StreamPart): Promise<StoredMessage | undefined> {
+  const { nc, stream, filter, from, timeoutMs } = part;
+  const last = await getMessage(nc, stream, { last_by_subj: filter }, { timeoutMs });
+  return last && last.seq >= from ? last : undefined;
 }
 
 async function scan<T>(

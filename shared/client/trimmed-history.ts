@@ -1,12 +1,11 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { readCopyRecord } from "../follow/copy-record.ts";
 import { getMessage } from "../nats/get-message.ts";
-import { JetStreamRefused, streamState } from "../nats/jetstream-api.ts";
+import { streamState, unlessMissing } from "../nats/jetstream-api.ts";
 import type { StoredMessage } from "../protocol/event.ts";
-import { eventId } from "../protocol/identity.ts";
-import { loggedEvent, printOfLogged } from "../protocol/logged-event.ts";
+import { loggedEvent, printInLog, printInOutbox } from "../protocol/logged-event.ts";
 import { STREAM } from "../protocol/names.ts";
-import { printOf } from "../protocol/origin.ts";
-import { controlRecordSubject, SUBJECT } from "../protocol/subjects.ts";
+import { SUBJECT } from "../protocol/subjects.ts";
 import { findInStream, lastInStream } from "./scan-stream.ts";
 
 /**
@@ -50,18 +49,10 @@ export class TrimmedHistory {
 
   async #followsAll(): Promise<boolean> {
     const options = { timeoutMs: this.#timeoutMs };
-    try {
-      await streamState(this.#nc, STREAM.events, options);
-    } catch (error) {
-      if (error instanceof JetStreamRefused && error.code === 404) return false;
-      throw error;
-    }
-    const query = { last_by_subj: controlRecordSubject("copy") };
-    const record = await getMessage(this.#nc, STREAM.events, query, options);
+    if (!(await unlessMissing(streamState(this.#nc, STREAM.events, options)))) return false;
+    const record = await readCopyRecord(this.#nc, options);
     // A hub's log has no such record.
-    if (!record) return true;
-    const { live } = JSON.parse(Buffer.from(record.body).toString()) as { live: string[] };
-    return live.includes("*");
+    return record === undefined || record.live.includes("*");
   }
 
   async #reachesOutbox(): Promise<boolean> {
@@ -74,9 +65,9 @@ export class TrimmedHistory {
     // Mostly it is a younger own event than the outbox's oldest.
     if (newest && seq !== undefined && seq > oldest.seq) {
       const same = await this.#outbox({ seq });
-      if (same && this.#print(same) === printInLog(newest)) return true;
+      if (same && printInOutbox(this.#node, same) === printInLog(newest)) return true;
     }
-    const print = this.#print(oldest);
+    const print = printInOutbox(this.#node, oldest);
     const found = await findInStream(
       this.#log(subject),
       (message) => printInLog(message) === print || undefined,
@@ -87,14 +78,4 @@ export class TrimmedHistory {
   #outbox(query: Parameters<typeof getMessage>[2]): Promise<StoredMessage | undefined> {
     return getMessage(this.#nc, STREAM.outbox, query, { timeoutMs: this.#timeoutMs });
   }
-
-  #print({ seq, timeUs, subject, headerText, body }: StoredMessage): string {
-    const id = eventId({ node: this.#node, seq }, timeUs, headerText, body);
-    return printOf({ seq, timeUs, id, subject });
-  }
-}
-
-function printInLog(message: StoredMessage): string | undefined {
-  const logged = loggedEvent(message);
-  return logged && printOfLogged(logged, message.subject);
 }

@@ -15,7 +15,7 @@ import { getMessage } from "../nats/get-message.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
-import { type ActualVersion, expectationLines, firstKept, VersionReader } from "./expectation.ts";
+import { type ActualVersion, expectationLines, firstInOutbox, VersionReader } from "./expectation.ts";
 import { TrimmedHistory } from "./trimmed-history.ts";
 
 /** Events that one caller appended with one call: stored in order, several all or not at all. */
@@ -92,7 +92,7 @@ export async function writeUnits(place: Place, units: readonly Unit[]): Promise<
 
 /** Writes units of which no two expect something of one aggregate. */
 async function writeSent(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
-  const needJudging = units.some(expectsNone) && (await firstKept(outbox.nc, outbox.timeoutMs)) > 1;
+  const needJudging = units.some(expectsNone) && (await firstInOutbox(outbox.nc, outbox.timeoutMs)) > 1;
   return needJudging ? await writeJudged(outbox, units, expectsNone) : await writeGroup(outbox, units);
 }
 

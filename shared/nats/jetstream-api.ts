@@ -47,6 +47,21 @@ export interface StreamState {
   readonly last_seq: number;
 }
 
+/** The first sequence that a stream still has; one beyond its last when it has none. */
+export function firstKept({ messages, first_seq, last_seq }: StreamState): number {
+  return messages === 0 ? last_seq + 1 : first_seq;
+}
+
+/** What was asked of a stream; undefined when there is no such stream. */
+export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof JetStreamRefused && error.code === 404) return undefined;
+    throw error;
+  }
+}
+
 /** A stream's state. @throws JetStreamRefused with code 404 when there is no such stream. */
 export async function streamState(
   nc: NatsConnection,

@@ -1,5 +1,6 @@
 import type { StoredMessage } from "./event.ts";
 import { headerValue } from "./headers.ts";
+import { eventId } from "./identity.ts";
 import { HEADER } from "./names.ts";
 import { type Origin, parseOrigin, printOf } from "./origin.ts";
 
@@ -22,4 +23,18 @@ export function loggedEvent(message: Pick<StoredMessage, "headerText">): LoggedE
 /** The print that the event had in its origin's outbox. */
 export function printOfLogged({ origin, id, timeUs }: LoggedEvent, subject: string): string {
   return printOf({ seq: origin.seq, timeUs, id, subject });
+}
+
+/** The same, read from a message of the log or a copy; undefined: a control record. */
+export function printInLog(message: Pick<StoredMessage, "headerText" | "subject">): string | undefined {
+  const logged = loggedEvent(message);
+  return logged && printOfLogged(logged, message.subject);
+}
+
+/** The print of an event as its node's outbox has it. */
+export function printInOutbox(
+  node: string,
+  { seq, timeUs, subject, headerText, body }: StoredMessage,
+): string {
+  return printOf({ seq, timeUs, subject, id: eventId({ node, seq }, timeUs, headerText, body) });
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CimEvent, connectCim } from "../../shared/client/connect-cim.ts";
-import { type FaultReader, HandledLedger, type HandledLine } from "./reader.ts";
+import { type HandledLine, LedgerReader } from "./reader.ts";
 import type { FaultNode } from "./target.ts";
 
 const largestGroup = 500;
@@ -10,46 +10,20 @@ const againAfterMs = 200;
  * Reads by `cim.subscribe`: the node's own events from its outbox, others' from its log or copy. It handles events in
  * groups, and the checkpoint counts with the group's lines: what it had but not handled when it is stopped comes again.
  */
-export class MergedReader implements FaultReader {
-  readonly node: string;
-  readonly #url: string;
-  readonly #ledger: HandledLedger;
+export class MergedReader extends LedgerReader {
   readonly #onNotice: (line: string) => void;
   #checkpoint = "start";
-  #stopping: AbortController | undefined;
-  #running: Promise<void> = Promise.resolve();
 
   /** `onNotice` is told why it had to begin again, and what the library tells of itself. */
   constructor(node: FaultNode, path: string, onNotice: (line: string) => void = () => {}) {
-    this.node = node.name;
-    this.#url = node.natsUrl;
-    this.#ledger = new HandledLedger(path);
+    super(node, path);
     this.#onNotice = onNotice;
   }
 
-  get handled(): number {
-    return this.#ledger.count;
-  }
-
-  async start(): Promise<void> {
-    const stopping = new AbortController();
-    this.#stopping = stopping;
-    this.#running = this.#read(stopping.signal);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping?.abort();
-    await this.#running;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-  }
-
-  async #read(stopping: AbortSignal): Promise<void> {
+  protected async read(stopping: AbortSignal): Promise<void> {
     while (!stopping.aborted) {
       try {
-        await using cim = await connectCim({ url: this.#url, name: `fault reader ${this.node}` });
+        await using cim = await connectCim({ url: this.url, name: `fault reader ${this.node}` });
         const onNotice = (line: string) => this.#onNotice(`reader on ${this.node}: ${line}`);
         const events = cim.subscribe({ from: this.#checkpoint, signal: stopping, onNotice });
         await this.#handle(events, stopping);
@@ -68,7 +42,7 @@ export class MergedReader implements FaultReader {
       while (lines.length > 0 && !stopping.aborted) {
         const [group, reached] = [lines, last?.checkpoint];
         lines = [];
-        await this.#ledger.note(group);
+        await this.ledger.note(group);
         if (reached !== undefined) this.#checkpoint = reached;
       }
       writing = undefined;

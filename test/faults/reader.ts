@@ -37,36 +37,27 @@ export class HandledLedger {
   }
 }
 
-const emptyPollMs = 60;
-const brokenPollMs = 200;
-const silenceMs = 5000;
-
-/** Reads a node's log or copy by plain NATS, and keeps the sequence it has come to. */
-export class PlainReader implements FaultReader {
+/** A reader that can be ended and begun again; where it goes on is its own. */
+export abstract class LedgerReader implements FaultReader {
   readonly node: string;
-  readonly #url: string;
-  readonly #ledger: HandledLedger;
-  readonly #silenceMs: number;
-  #next = 1;
+  protected readonly url: string;
+  protected readonly ledger: HandledLedger;
   #stopping: AbortController | undefined;
   #running: Promise<void> = Promise.resolve();
 
-  /** `silenceMs`: how long a batch may stand still before it is asked for again. Default 5,000. */
-  constructor(node: FaultNode, path: string, options: { readonly silenceMs?: number } = {}) {
+  constructor(node: FaultNode, path: string) {
     this.node = node.name;
-    this.#url = node.natsUrl;
-    this.#ledger = new HandledLedger(path);
-    this.#silenceMs = options.silenceMs ?? silenceMs;
+    this.url = node.natsUrl;
+    this.ledger = new HandledLedger(path);
   }
 
   get handled(): number {
-    return this.#ledger.count;
+    return this.ledger.count;
   }
 
   async start(): Promise<void> {
-    const stopping = new AbortController();
-    this.#stopping = stopping;
-    this.#running = this.#read(stopping.signal);
+    this.#stopping = new AbortController();
+    this.#running = this.read(this.#stopping.signal);
   }
 
   async stop(): Promise<void> {
@@ -78,12 +69,31 @@ export class PlainReader implements FaultReader {
     await this.stop();
   }
 
-  async #read(stopping: AbortSignal): Promise<void> {
+  /** Reads until it is stopped, whatever breaks meanwhile. */
+  protected abstract read(stopping: AbortSignal): Promise<void>;
+}
+
+const emptyPollMs = 60;
+const brokenPollMs = 200;
+const silenceMs = 5000;
+
+/** Reads a node's log or copy by plain NATS, and keeps the sequence it has come to. */
+export class PlainReader extends LedgerReader {
+  readonly #silenceMs: number;
+  #next = 1;
+
+  /** `silenceMs`: how long a batch may stand still before it is asked for again. Default 5,000. */
+  constructor(node: FaultNode, path: string, options: { readonly silenceMs?: number } = {}) {
+    super(node, path);
+    this.#silenceMs = options.silenceMs ?? silenceMs;
+  }
+
+  protected async read(stopping: AbortSignal): Promise<void> {
     while (!stopping.aborted) {
       let nc: NatsConnection | undefined;
       try {
         nc = await connect({
-          servers: this.#url,
+          servers: this.url,
           reconnect: false,
           timeout: 2000,
           name: `fault reader ${this.node}`,
@@ -107,7 +117,7 @@ export class PlainReader implements FaultReader {
         continue;
       }
       const { lines, next } = await this.#batch(nc, jsm);
-      await this.#ledger.note(lines);
+      await this.ledger.note(lines);
       this.#next = next;
     }
   }

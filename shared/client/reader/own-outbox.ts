@@ -1,12 +1,9 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../../nats/get-message.ts";
-import { streamState } from "../../nats/jetstream-api.ts";
+import { firstKept, streamState } from "../../nats/jetstream-api.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
-import type { StoredMessage } from "../../protocol/event.ts";
-import { eventId } from "../../protocol/identity.ts";
-import { loggedEvent, printOfLogged } from "../../protocol/logged-event.ts";
+import { loggedEvent, printInOutbox, printOfLogged } from "../../protocol/logged-event.ts";
 import { STREAM } from "../../protocol/names.ts";
-import { printOf } from "../../protocol/origin.ts";
 import { SUBJECT } from "../../protocol/subjects.ts";
 import type { Lane, Merge } from "./merge.ts";
 
@@ -51,11 +48,11 @@ export async function findOutboxStart(
   },
 ): Promise<OutboxStart> {
   const state = await streamState(nc, STREAM.outbox);
-  const first = state.messages === 0 ? state.last_seq + 1 : state.first_seq;
+  const first = firstKept(state);
   const look = async () => {
     const { own } = merge;
     const inRange = own && own.seq >= first && own.seq <= state.last_seq;
-    const print = inRange ? await printInOutbox(nc, merge.node, own.seq) : undefined;
+    const print = inRange ? await printAt(nc, merge.node, own.seq) : undefined;
     return outboxStart(own, { first, last: state.last_seq, print, caughtUpFrom: options.caughtUpFrom });
   };
   let found = await look();
@@ -73,20 +70,10 @@ export async function findOutboxStart(
   return found.kind === "replaced" ? { kind: "log-only" } : found;
 }
 
-export function printOfOutbox(
-  node: string,
-  { seq, timeUs, subject, headerText, body }: StoredMessage,
-): string {
-  return printOf({ seq, timeUs, subject, id: eventId({ node, seq }, timeUs, headerText, body) });
-}
-
-export async function printInOutbox(
-  nc: NatsConnection,
-  node: string,
-  seq: number,
-): Promise<string | undefined> {
+/** The print of the event that a node's outbox has at a sequence; undefined: it has none there. */
+export async function printAt(nc: NatsConnection, node: string, seq: number): Promise<string | undefined> {
   const message = await getMessage(nc, STREAM.outbox, { seq });
-  return message && printOfOutbox(node, message);
+  return message && printInOutbox(node, message);
 }
 
 /** The newest own event in the log or copy before a sequence: looked for from there, ever further back. */

@@ -1,44 +1,27 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { readCopyRecord } from "../../follow/copy-record.ts";
+import { seqAtTime } from "../../follow/find-in-log.ts";
 import { positionOf, type StreamHistory } from "../../follow/read-history.ts";
 import { getMessage } from "../../nats/get-message.ts";
 import { JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
-import { copyRecord } from "../../protocol/control-records.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { headerValue } from "../../protocol/headers.ts";
-import { loggedEvent, printOfLogged } from "../../protocol/logged-event.ts";
+import { printInLog, printInOutbox } from "../../protocol/logged-event.ts";
 import { HEADER, STREAM } from "../../protocol/names.ts";
 import { parseOrigin } from "../../protocol/origin.ts";
 import { formatLogPosition, parseLogPosition } from "../../protocol/reign.ts";
-import { controlRecordSubject, EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
+import { controlRecordSubject } from "../../protocol/subjects.ts";
 import { Arrivals } from "./arrivals.ts";
 import { decodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
 import { Merge } from "./merge.ts";
-import { findLogStart, type LogStart, logHistory, seqAtTime } from "./open-log.ts";
-import { findOutboxStart, newestOwn, printInOutbox, printOfOutbox } from "./own-outbox.ts";
+import { findLogStart, type LogStart, logHistory } from "./open-log.ts";
+import { findOutboxStart, newestOwn, printAt } from "./own-outbox.ts";
 import { CimEvent } from "./read-event.ts";
 import { CheckpointInvalid, EventsGone, ReaderAhead } from "./reader-errors.ts";
-
-export interface SubscribeOptions {
-  /** Which events; left out: all. Words of subjects, judged by the server. */
-  readonly domain?: string;
-  /** One word. */
-  readonly aggregate?: string;
-  readonly type?: string;
-  /**
-   * From where: the first event there is; the next one; what the log took at that time or later, with all it has not
-   * taken yet; or behind the event that gave this checkpoint.
-   */
-  readonly from: "start" | "now" | Date | (string & {});
-  /** Ends the loop, without an error. */
-  readonly signal?: AbortSignal;
-  /** How long a node may take to come as far as the checkpoint, ms, before `ReaderAhead`. Default 10,000. */
-  readonly waitMs?: number;
-  /** Told when events may come again, and why: a log or an outbox was restored. */
-  readonly onNotice?: (line: string) => void;
-}
+import { filtersOf, type SubscribeOptions } from "./subscribe-options.ts";
 
 /** What waits of a stream. */
 export interface PartLag {
@@ -191,7 +174,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
         this.#waiting.outbox = own.length;
         for (const message of own) {
           this.#waiting.outbox -= 1;
-          const print = () => printOfOutbox(this.#node, message);
+          const print = () => printInOutbox(this.#node, message);
           if (this.#merge.fromOutbox(message.seq, print) === "deliver") {
             this.#lastUs.outbox = message.timeUs;
             yield this.#event(message);
@@ -206,13 +189,10 @@ export class Subscription implements AsyncIterable<CimEvent> {
         const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
         if (!origin) continue;
         if (origin.node === this.#node && origin.seq === seenTo + 1) seenTo += 1;
-        const print = () => {
-          const event = loggedEvent(message);
-          return event ? printOfLogged(event, message.subject) : "";
-        };
+        const print = () => printInLog(message) ?? "";
         let decision = this.#merge.fromLog(origin, print);
         if (decision === "ask") {
-          const there = await printInOutbox(nc, this.#node, origin.seq);
+          const there = await printAt(nc, this.#node, origin.seq);
           decision = this.#merge.answered(origin, print, there === undefined ? undefined : there === print());
         }
         if (decision === "deliver") {
@@ -320,11 +300,10 @@ export class Subscription implements AsyncIterable<CimEvent> {
 
   /** Whether what was trimmed of the outbox and matches is in this log or copy for sure. */
   async #copyHasAll(): Promise<boolean> {
-    const stored = await getMessage(this.#nc, STREAM.events, { last_by_subj: controlRecordSubject("copy") });
-    const others = await getMessage(this.#nc, STREAM.events, { last_by_subj: controlRecordSubject("reign") });
-    if (!stored) return others !== undefined;
-    const { live } = copyRecord.parse(JSON.parse(Buffer.from(stored.body).toString("utf8")));
-    return live.includes("*") || live.includes(this.#options.domain ?? "*");
+    const record = await readCopyRecord(this.#nc);
+    if (record) return record.live.includes("*") || record.live.includes(this.#options.domain ?? "*");
+    const reign = { last_by_subj: controlRecordSubject("reign") };
+    return (await getMessage(this.#nc, STREAM.events, reign)) !== undefined;
   }
 
   /** @throws EventsGone own events were trimmed that this reader did not have */
@@ -360,22 +339,4 @@ export class Subscription implements AsyncIterable<CimEvent> {
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** None: everything. */
-function filtersOf({ domain, aggregate, type }: SubscribeOptions): string[] {
-  if (domain !== undefined && !isDomain(domain))
-    throw new TypeError(`domain: "${domain}" is no domain; write one word as "person", not beginning with _`);
-  for (const [part, word] of Object.entries({ aggregate, type })) {
-    if (word !== undefined && !isToken(word))
-      throw new TypeError(`${part}: "${word}" is not one word of a subject`);
-  }
-  const below = `${EVENTS_PREFIX}${domain ?? "*"}`;
-  if (type !== undefined) {
-    return aggregate === undefined
-      ? [`${below}.*.${type}`, `${below}.${type}`]
-      : [`${below}.${aggregate}.${type}`];
-  }
-  if (aggregate !== undefined) return [`${below}.${aggregate}.*`];
-  return domain === undefined ? [] : [`${below}.>`];
 }
