@@ -121,6 +121,7 @@ export const CONDITIONS = declare({
       "Raise log.maxBytes or nats.maxFile, shorten log.retentionDays, or free space on the hub's disk.",
     timeToVisibleMs: 0,
     affectsReadiness: true,
+    dependsOn: ["disk-full"],
   },
   "copy-full": {
     severity: "error",
@@ -129,6 +130,7 @@ export const CONDITIONS = declare({
     whatToDo: "Raise nats.maxFile, subscribe to fewer domains, or free space on the node's disk.",
     timeToVisibleMs: 0,
     affectsReadiness: false,
+    dependsOn: ["disk-full"],
   },
   "log-unreadable": {
     severity: "error",
