@@ -53,6 +53,12 @@ export function register(program: Command): void {
     });
 }
 
+/** What a source says of a node, as "nats://10.0.0.2:4222, region eu, gpu". */
+function saidWords({ url, region, capabilities }: NodeView["said"][number]): string {
+  const words = [url, region && `region ${region}`, capabilities.join(", ")].filter(Boolean);
+  return words.join(", ") || "nothing but the name";
+}
+
 /** The screen of `cim nodes show`. */
 export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: number): string[] {
   const { health, heartbeat, origin, copy } = node;
@@ -63,6 +69,7 @@ export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: n
     ["capabilities", node.capabilities.join(", ") || "none"],
     ["health", `${health.state} for ${since}: ${health.evidence.join(", ")}`],
     ["known from", node.sources.join(", ")],
+    ...node.said.map((said): [string, string] => [`by ${said.source}`, saidWords(said)]),
     ["link", linkWords(node, nowMs)],
     ["last seen", seenWords(node)],
     ["in the log", `${watermarkWords(node)}${origin ? `, incarnation ${origin.incarnation}` : ""}`],

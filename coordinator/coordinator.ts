@@ -3,6 +3,7 @@ import { OwnNode } from "../agent/own-node.ts";
 import type { Config } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
+import { asDiscovered } from "../shared/discovery/discovered-node.ts";
 import { ContestedNames } from "../shared/nats/contested-names.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
 import { heartbeat } from "../shared/protocol/messages.ts";
@@ -41,6 +42,7 @@ export class Coordinator implements Daemon {
   constructor(config: Config) {
     this.#config = config;
     this.#fleet = new Fleet(config, Date.now());
+    this.#discover();
     this.#frame = new DaemonFrame({
       config,
       program: "cim-coordinator",
@@ -82,13 +84,18 @@ export class Coordinator implements Daemon {
       leaves: config.leaves,
       outbox: config.outbox,
       log: config.log,
+      discovery: config.discovery,
     };
     this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
+    this.#discover();
     await this.#frame.server.reconfigure(this.#config);
     this.#own?.reconfigure(this.#config);
     if (this.#retention) this.#retention.retentionMs = LogRetention.ofDays(config.log.retentionDays);
-    this.#frame.log.info({ leaves: config.leaves.length }, "reloaded: leaves, log level, outbox, log");
+    this.#frame.log.info(
+      { leaves: config.leaves.length },
+      "reloaded: leaves, discovery, log level, outbox, log",
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,6 +107,11 @@ export class Coordinator implements Daemon {
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
     await this.#frame[Symbol.asyncDispose]();
+  }
+
+  #discover(): void {
+    const { methods, staticNodes } = this.#config.discovery;
+    this.#fleet.onDiscovery("static", methods.includes("static") ? staticNodes.map(asDiscovered) : []);
   }
 
   #newSequencer(nc: NatsConnection): Sequencer {

@@ -1,6 +1,6 @@
 /** The parts of `docs/` that follow from declared data: `scripts/docs.ts` writes them, a unit test compares. */
 import * as z from "zod";
-import { isNotActedOnYet } from "../shared/config/config-notes.ts";
+import { isNotActedOnYet, NOT_ACTED_ON_YET } from "../shared/config/config-notes.ts";
 import { configDocument } from "../shared/config/config-schema.ts";
 import { defaultOf, lookUp, unwrap } from "../shared/config/described-key.ts";
 import { VARIABLES } from "../shared/config/environment-variables.ts";
@@ -43,7 +43,7 @@ function configurationKeys(): string {
     } else {
       const { write = "" } = lookUp(configDocument, keys);
       // Of a section it is said once, at its head.
-      const later = keys.length === 1 && isNotActedOnYet(path) ? LATER : "";
+      const later = NOT_ACTED_ON_YET.includes(path) ? LATER : "";
       lines.push(`- **\`${path}\`** (${defaultText(keys)}). ${description}${later} Write ${write}.`);
     }
     if (!inner) return;

@@ -1,4 +1,11 @@
 import type { Config } from "../../shared/config/index.ts";
+import {
+  asDiscovered,
+  type DiscoveredNode,
+  type SourceName,
+  type Witness,
+} from "../../shared/discovery/discovered-node.ts";
+import { mergeSaid, PRECEDENCE } from "../../shared/discovery/merge-said.ts";
 import type { LinkChange } from "../../shared/nats/link-table.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
 import { type Health, type HealthState, judgeHealth } from "./node-health.ts";
@@ -10,8 +17,12 @@ export interface FleetNode {
   readonly region: string;
   readonly capabilities: readonly string[];
   readonly health: Health & { readonly since: string };
+  /** Where it can be probed; null: nobody says. */
+  readonly url: string | null;
   /** Who says that it exists. */
   readonly sources: readonly string[];
+  /** What each of them says of it, in the order of precedence. */
+  readonly said: readonly Said[];
   readonly link: { readonly up: boolean; readonly since: string | null; readonly rttMs: number | null };
   readonly firstSeen: string | null;
   readonly lastSeen: string | null;
@@ -20,12 +31,18 @@ export interface FleetNode {
   readonly silentForMs: number | null;
 }
 
+/** What one source says of a node. */
+export interface Said {
+  readonly source: Witness;
+  readonly url: string | null;
+  readonly region: string | null;
+  readonly capabilities: readonly string[];
+}
+
 interface Known {
   readonly name: string;
   role: "hub" | "leaf";
-  region: string;
-  capabilities: readonly string[];
-  configured: boolean;
+  readonly said: Map<Witness, DiscoveredNode>;
   linked: boolean;
   linkSinceMs: number | undefined;
   rttMs: number | null;
@@ -42,7 +59,7 @@ interface Known {
 /** Two runs of one name within so many heartbeats are two agents, not a restart. */
 const DUPLICATE_WINDOW_INTERVALS = 8;
 
-/** Which nodes there are and how they are: from configuration, links and heartbeats. Times are passed in, ms. */
+/** Which nodes there are and how they are: from configuration, discovery, links and heartbeats. Times are passed in, ms. */
 export class Fleet {
   readonly #nodes = new Map<string, Known>();
   readonly #startedMs: number;
@@ -54,19 +71,16 @@ export class Fleet {
 
   /** Takes the configured nodes over; those no longer configured stay while they are linked or speak. */
   configure(config: Config): void {
-    for (const node of this.#nodes.values()) node.configured = false;
-    const hub = this.#known(config.node);
-    Object.assign(hub, {
-      role: "hub",
-      region: config.region,
-      capabilities: config.capabilities,
-      configured: true,
-    });
+    const { node: name, region, capabilities, leaves } = config;
+    const hub = this.#known(name);
+    hub.role = "hub";
     hub.linked = true;
-    for (const leaf of config.leaves) {
-      const node = this.#known(leaf.name);
-      Object.assign(node, { region: leaf.region, capabilities: leaf.capabilities, configured: true });
-    }
+    this.#say("configuration", [{ name, region, capabilities }, ...leaves].map(asDiscovered));
+  }
+
+  /** Takes over what a source of discovery lists now: all of it, each time. */
+  onDiscovery(source: SourceName, nodes: readonly DiscoveredNode[]): void {
+    this.#say(source, nodes);
   }
 
   onLink(change: LinkChange, nowMs: number): void {
@@ -94,8 +108,7 @@ export class Fleet {
     node.heardAtMs = nowMs;
     node.firstSeenMs ??= nowMs;
     node.lastSeenMs = nowMs;
-    node.region = heartbeat.region ?? node.region;
-    node.capabilities = heartbeat.capabilities;
+    node.said.set("heartbeat", asDiscovered({ ...heartbeat, name: heartbeat.node }));
   }
 
   /** Two agents seem to run under one name. */
@@ -109,7 +122,7 @@ export class Fleet {
 
   list(nowMs: number): FleetNode[] {
     return [...this.#nodes.values()]
-      .filter((node) => node.configured || node.linked || node.heartbeat)
+      .filter((node) => node.said.size > 0 || node.linked)
       .map((node) => this.#view(node, nowMs))
       .sort((a, b) => Number(b.role === "hub") - Number(a.role === "hub") || a.name.localeCompare(b.name));
   }
@@ -118,15 +131,22 @@ export class Fleet {
     return this.list(nowMs).find((node) => node.name === name);
   }
 
+  #say(source: Witness, nodes: readonly DiscoveredNode[]): void {
+    const listed = new Set(nodes.map(({ name }) => name));
+    for (const node of this.#nodes.values()) {
+      if (listed.has(node.name) || !node.said.delete(source)) continue;
+      if (node.said.size === 0 && !node.linked) this.#nodes.delete(node.name);
+    }
+    for (const node of nodes) this.#known(node.name).said.set(source, node);
+  }
+
   #known(name: string): Known {
     let node = this.#nodes.get(name);
     if (!node) {
       node = {
         name,
         role: "leaf",
-        region: "default",
-        capabilities: [],
-        configured: false,
+        said: new Map(),
         linked: false,
         linkSinceMs: undefined,
         rttMs: null,
@@ -153,18 +173,20 @@ export class Fleet {
       node.state = judged.state;
       node.stateSinceMs = nowMs;
     }
-    const sources = [
-      node.configured && "configuration",
-      node.linked && node.role === "leaf" && "link",
-      node.heartbeat && "heartbeat",
-    ];
+    const said = PRECEDENCE.flatMap((source) => {
+      const words = node.said.get(source);
+      if (!words) return [];
+      const { url = null, region = null, capabilities = [] } = words;
+      return { source, url, region, capabilities };
+    });
+    const linked = node.linked && node.role === "leaf";
     return {
       name: node.name,
       role: node.role,
-      region: node.region,
-      capabilities: node.capabilities,
+      ...mergeSaid(node.said),
       health: { ...judged, since: iso(node.stateSinceMs) as string },
-      sources: sources.filter((source) => typeof source === "string"),
+      sources: [...said.map(({ source }) => source), ...(linked ? ["link"] : [])],
+      said,
       link: { up: node.linked, since: iso(node.linkSinceMs), rttMs: node.rttMs },
       firstSeen: iso(node.firstSeenMs),
       lastSeen: iso(node.lastSeenMs),

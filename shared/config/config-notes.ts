@@ -5,7 +5,10 @@ import { valueAt } from "./document-value.ts";
 
 /** Keys, with all below them, that this build reads and checks, and nothing more. */
 export const NOT_ACTED_ON_YET: readonly string[] = [
-  "discovery",
+  "discovery.methods",
+  "discovery.dnsQuery",
+  "discovery.dnsServers",
+  "discovery.consulAddr",
   "routing",
   "health",
   "audit",

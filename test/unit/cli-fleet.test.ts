@@ -15,7 +15,9 @@ function node(name: string, change: Partial<NodeView> = {}): NodeView {
     region: "eu",
     capabilities: [],
     health: { state: "up", evidence: ["last heartbeat 40 ms ago", "link up"], since: ago(90) },
-    sources: ["configuration", "link", "heartbeat"],
+    url: null,
+    sources: ["heartbeat", "configuration", "link"],
+    said: [],
     link: { up: true, since: ago(90), rttMs: 0.4712 },
     firstSeen: ago(90),
     lastSeen: ago(0),
@@ -147,7 +149,11 @@ describe("cim nodes show", () => {
   it("tells all that is known, also of a node that was never heard", () => {
     const silent = node("leaf9", {
       health: { state: "unreachable", evidence: ["link down", "no heartbeat yet"], since: ago(5) },
-      sources: ["configuration"],
+      sources: ["configuration", "static"],
+      said: [
+        { source: "configuration", url: null, region: null, capabilities: [] },
+        { source: "static", url: "nats://10.0.0.2:4222", region: "eu", capabilities: ["gpu", "ssd"] },
+      ],
       link: { up: false, since: null, rttMs: null },
       silentForMs: null,
       origin: {
@@ -162,16 +168,18 @@ describe("cim nodes show", () => {
     });
     expect(nodeLines(silent, [], nowMs)).toEqual([
       "leaf9",
-      "  role          leaf",
-      "  region        eu",
-      "  capabilities  none",
-      "  health        unreachable for 5 s: link down, no heartbeat yet",
-      "  known from    configuration",
-      "  link          down",
-      "  last seen     never",
-      "  in the log    0, incarnation 0",
-      "  lag           not known",
-      "  copy          -",
+      "  role              leaf",
+      "  region            eu",
+      "  capabilities      none",
+      "  health            unreachable for 5 s: link down, no heartbeat yet",
+      "  known from        configuration, static",
+      "  by configuration  nothing but the name",
+      "  by static         nats://10.0.0.2:4222, region eu, gpu, ssd",
+      "  link              down",
+      "  last seen         never",
+      "  in the log        0, incarnation 0",
+      "  lag               not known",
+      "  copy              -",
     ]);
   });
 });
