@@ -8,10 +8,10 @@ import type { NodeState } from "./state.ts";
 
 /** A store of many gigabytes is read through at a start. */
 const serverStartTimeoutMs = 60_000;
-const daemonStartTimeoutMs = 30_000;
+const daemonStartTimeoutMs = 60_000;
 /** What a daemon gets to drain, and a server to close its store. */
-const defaultGraceMs = 5_000;
-const reloadTimeoutMs = 5_000;
+const defaultGraceMs = 15_000;
+const reloadTimeoutMs = 20_000;
 
 type Part = Exclude<NodePart, "both">;
 

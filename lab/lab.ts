@@ -25,7 +25,7 @@ import { choosePorts } from "./ports.ts";
 import { waitForLinks } from "./readiness.ts";
 import type { NodeState } from "./state.ts";
 
-const linkTimeoutMs = 20_000;
+const linkTimeoutMs = 60_000;
 const closeGraceMs = 3_000;
 
 export type LabOptions = NodeChanges & {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LabError, messageOf } from "./lab-error.ts";
 import { identify, type ProcessIdentity, viewProcess } from "./process-identity.ts";
 
-const signalTimeoutMs = 5_000;
+const signalTimeoutMs = 20_000;
 const largestLogBytes = 16 * 1024 * 1024;
 
 export type LabProcessInit = {

@@ -29,7 +29,7 @@ test("the example in the documentation runs as it stands", async () => {
   await writeFile(program, (await exampleProgram()).replace('from "cim"', `from ${JSON.stringify(SOURCE)}`));
   const run = promisify(execFile)(process.execPath, [program], {
     env: { ...process.env, CIM_NATS_URL: server.url },
-    timeout: 20_000,
+    timeout: 90_000,
   });
   expect(await run).toEqual({ stdout: "test has them at 1, 2 and 3\n", stderr: "" });
 });

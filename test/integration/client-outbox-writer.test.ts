@@ -18,7 +18,7 @@ test.each([
   await using server = await startNatsServer();
   const nc = await connectNats({ url: server.url, name: "test" });
   await ensureStream(nc, outboxStream({ maxBytes: MiB, maxPayload: MiB }));
-  const writer = new OutboxWriter({ nc, node: "test", url: server.url, timeoutMs: 5_000, recognisedMs });
+  const writer = new OutboxWriter({ nc, node: "test", url: server.url, timeoutMs: 60_000, recognisedMs });
   const event = encodeEvent({ domain: "d", type: "T" }, { eventBytes: MiB, node: "test" });
   server.pause();
   const writing = writer.write([[event]]);
@@ -47,7 +47,7 @@ test("what the store does not take is not overtaken by what was appended after i
     encodeEvent({ domain: "d", type: "T" }, { eventBytes: MiB, node: "test" }),
   );
   const [a, b, c] = events as [EncodedEvent, EncodedEvent, EncodedEvent];
-  const outcomes = await writeUnits({ nc, node: "test", timeoutMs: 5_000 }, [[a, b], [c]]);
+  const outcomes = await writeUnits({ nc, node: "test", timeoutMs: 30_000 }, [[a, b], [c]]);
   expect(outcomes.map(({ kind }) => kind)).toEqual(["not-stored", "not-stored"]);
   const { state } = await jetStreamApi<{ state: { messages: number } }>(
     nc,

@@ -36,7 +36,7 @@ const append = async (from: number, to: number) => {
 async function read(count: number, from: string): Promise<{ ids: string[]; checkpoint: string }> {
   const ids: string[] = [];
   let checkpoint = "";
-  for await (const event of cim.subscribe({ from, signal: AbortSignal.timeout(5_000) })) {
+  for await (const event of cim.subscribe({ from, signal: AbortSignal.timeout(60_000) })) {
     ids.push(event.id);
     checkpoint = event.checkpoint;
     if (ids.length === count) break;

@@ -32,7 +32,7 @@ test.each([
   await using cim = await connectCim({ url: server.url });
   const handled = () => {
     try {
-      using db = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
+      using db = new DatabaseSync(file, { readOnly: true, timeout: 20_000 });
       return db.prepare("SELECT id FROM handled ORDER BY n").all() as { id: string }[];
     } catch {
       return [];
@@ -58,7 +58,7 @@ test.each([
     expected.push(...own);
     const enough = isLast ? expected.length : before + 7 + round * 11;
     await eventually(() => new Set(handled().map(({ id }) => id)).size >= enough, {
-      timeoutMs: 30_000,
+      timeoutMs: 90_000,
       what: `${enough} events that were handled`,
     });
     child.kill("SIGKILL");

@@ -69,7 +69,7 @@ it.each(["silent", "cut"] as const)(
       silenceMs: 300,
     });
     await reader.start();
-    await eventually(() => reader.handled >= count, { timeoutMs: 10_000, what: "all events handled" });
+    await eventually(() => reader.handled >= count, { what: "all events handled" });
     await reader.stop();
     const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
     expect(lines).toEqual(Array.from({ length: count }, (_, n) => `["leaf1","e${n + 1}"]`));

@@ -12,15 +12,17 @@ test("waits for a server that is not there yet, and comes back after each kill o
   await using server = await startNatsServer({ port });
   await using nc = disposable(await connecting);
   nc.it.subscribe("ping", { callback: (_, msg) => void msg.respond(`pong to ${msg.reply}`) });
-  for (let round = 0; round < 3; round++) {
-    expect((await nc.it.request("ping")).string()).toMatch(/^pong to _INBOX\.n1\./);
+  const tookMs: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    expect((await nc.it.request("ping", "", { timeout: 20_000 })).string()).toMatch(/^pong to _INBOX\.n1\./);
     await server.kill();
     await server.restart();
     const readyMs = performance.now();
-    await eventually(() => nc.it.request("ping", undefined, { timeout: 200 }), { what: "the connection" });
-    // Not a bound on speed: with the wrong policy (two seconds a try) this takes far longer.
-    expect(performance.now() - readyMs).toBeLessThan(1_500);
+    await eventually(() => nc.it.request("ping", undefined, { timeout: 500 }), { what: "the connection" });
+    tookMs.push(performance.now() - readyMs);
   }
+  // Not a bound on speed: with the wrong policy (two seconds a try) every round takes longer.
+  expect(Math.min(...tookMs)).toBeLessThan(1_500);
 });
 
 test("no server: a named error in time that says where and why", async () => {

@@ -52,7 +52,10 @@ const info = (stream: string) =>
     undefined,
   );
 const publish = async (subject: string, body = "x") =>
-  (await nc.request(subject, body)).json<{ seq?: number; error?: { err_code: number } }>();
+  (await nc.request(subject, body, { timeout: 20_000 })).json<{
+    seq?: number;
+    error?: { err_code: number };
+  }>();
 
 test("each role gets its streams, and a second look changes nothing", async () => {
   const names = (input: StreamsInput) => wantedStreams(input).map((stream) => stream.name);
@@ -68,7 +71,9 @@ test("each role gets its streams, and a second look changes nothing", async () =
 test("what is published below cim.log. is stored below cim.events.; the outbox takes cim.events. itself", async () => {
   await ensureStreams(nc, wantedStreams(hub));
   expect(await publish("cim.log.person.PersonCreated")).toMatchObject({ stream: "CIM_EVENTS", seq: 1 });
-  const stored = await nc.request("$JS.API.DIRECT.GET.CIM_EVENTS.cim.events.person.PersonCreated");
+  const stored = await nc.request("$JS.API.DIRECT.GET.CIM_EVENTS.cim.events.person.PersonCreated", "", {
+    timeout: 20_000,
+  });
   expect(stored.string()).toBe("x");
   expect(await publish("cim.events.person.PersonCreated")).toMatchObject({ stream: "CIM_OUTBOX", seq: 1 });
   expect((await info("CIM_EVENTS")).state.messages).toBe(1);
@@ -83,7 +88,9 @@ test("an outbox that is full refuses and keeps what it has", async () => {
   expect(full).toBe(10077);
   const { state } = await info("CIM_OUTBOX");
   expect(state.messages).toBeGreaterThan(3);
-  expect((await nc.request("$JS.API.DIRECT.GET.CIM_OUTBOX", '{"seq":1}')).headers?.code).toBe(0);
+  expect(
+    (await nc.request("$JS.API.DIRECT.GET.CIM_OUTBOX", '{"seq":1}', { timeout: 20_000 })).headers?.code,
+  ).toBe(0);
 });
 
 test("an event that would not fit a block is refused at once", async () => {
@@ -101,7 +108,7 @@ test.each([
   await publish("cim.events.a.B");
   const h = headers();
   h.set(name, value);
-  const answer = (await nc.request("cim.events.a.B", "x", { headers: h, timeout: 2_000 })).json<{
+  const answer = (await nc.request("cim.events.a.B", "x", { headers: h, timeout: 20_000 })).json<{
     error?: unknown;
   }>();
   expect(answer.error).toBeDefined();

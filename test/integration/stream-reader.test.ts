@@ -8,7 +8,7 @@ import { STREAM } from "../../shared/protocol/names.ts";
 import { startNatsServer, type TestNatsServer } from "../support/nats-server.ts";
 
 const MESSAGES = 24;
-const SILENCE_MS = 1000;
+const SILENCE_MS = 10_000;
 
 let server: TestNatsServer;
 let nc: NatsConnection;
@@ -17,7 +17,8 @@ beforeEach(async () => {
   server = await startNatsServer();
   nc = await connectNats({ url: server.url, name: "test" });
   await ensureStream(nc, outboxStream({ maxBytes: 1024 * 1024, maxPayload: 1024 * 1024 }));
-  for (let n = 0; n < MESSAGES; n++) await nc.request("cim.events.person.Renamed", "a name");
+  for (let n = 0; n < MESSAGES; n++)
+    await nc.request("cim.events.person.Renamed", "a name", { timeout: 20_000 });
 });
 
 afterEach(async () => {

@@ -151,9 +151,9 @@ export async function readEnd(
 }
 
 async function withStreams<T>(url: string, read: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
-  const nc = await connect({ servers: url, reconnect: false, timeout: 5000, name: "test judge" });
+  const nc = await connect({ servers: url, reconnect: false, timeout: 20_000, name: "test judge" });
   try {
-    return await read(await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 }));
+    return await read(await jetstreamManager(nc, { checkAPI: false, timeout: 30_000 }));
   } finally {
     await nc.close();
   }

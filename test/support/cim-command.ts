@@ -38,9 +38,9 @@ export class CimCommand implements AsyncDisposable {
     return this.child.pid as number;
   }
 
-  /** Asks it to end and waits; kills it after 20 s. */
+  /** Asks it to end and waits; kills it after 60 s. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const force = setTimeout(() => this.child.kill("SIGKILL"), 20_000);
+    const force = setTimeout(() => this.child.kill("SIGKILL"), 60_000);
     this.child.kill("SIGTERM");
     await this.ended;
     clearTimeout(force);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface EventuallyOptions {
-  /** Default 10 000. */
+  /** Default 60 000: only what never comes takes as long, and a busy machine is no fault. */
   readonly timeoutMs?: number;
   /** Default 10. */
   readonly everyMs?: number;
@@ -17,7 +17,7 @@ export async function eventually<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   options: EventuallyOptions = {},
 ): Promise<T> {
-  const { timeoutMs = 10_000, everyMs = 10, what = "the awaited state" } = options;
+  const { timeoutMs = 60_000, everyMs = 10, what = "the awaited state" } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown = "still false";
   for (;;) {

@@ -117,7 +117,7 @@ export class Fleet implements AsyncDisposable {
         if (faults.length > 0) throw new Error(`\n${faults.join("\n")}`);
         return evidence;
       },
-      { timeoutMs: options.timeoutMs ?? 30_000, everyMs: 200, what: "a fleet without fault" },
+      { timeoutMs: options.timeoutMs ?? 120_000, everyMs: 200, what: "a fleet without fault" },
     );
   }
 
@@ -130,7 +130,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   async metrics(node: LabNode): Promise<string> {
-    return await (await fetch(`${node.httpUrl}/metrics`, { signal: AbortSignal.timeout(2000) })).text();
+    return await (await fetch(`${node.httpUrl}/metrics`, { signal: AbortSignal.timeout(20_000) })).text();
   }
 
   /** The sum of a metric's samples whose labels contain all of these. */
@@ -146,7 +146,7 @@ export class Fleet implements AsyncDisposable {
 
   /** What the hub tells of itself and all nodes. */
   async status(node: LabNode = this.hub) {
-    const reply = await fetch(`${node.httpUrl}/api/v1/status`, { signal: AbortSignal.timeout(2000) });
+    const reply = await fetch(`${node.httpUrl}/api/v1/status`, { signal: AbortSignal.timeout(20_000) });
     return (await reply.json()) as {
       leads: boolean;
       holder: string | null;
@@ -157,7 +157,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Waits until the hub tells of a condition (of a node). */
-  async told(code: string, node?: string, timeoutMs = 20_000): Promise<ToldCondition> {
+  async told(code: string, node?: string, timeoutMs = 90_000): Promise<ToldCondition> {
     return await eventually(
       async () => {
         const { conditions } = await this.status();

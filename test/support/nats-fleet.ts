@@ -73,7 +73,8 @@ export async function startNatsFleet(options: NatsFleetOptions = {}): Promise<Na
           syncInterval: "always",
         },
         leaves: hub ? leaves : [],
-        heartbeat: { preset: "lan" },
+        // Patient: a machine that stands still for three seconds cuts no link.
+        heartbeat: { preset: "wan" },
       };
       return [node, options.configure?.(config, leafPort) ?? config];
     }),

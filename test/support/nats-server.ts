@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ import { findServerBinary } from "../../shared/nats/server-binary.ts";
 import { eventually } from "./eventually.ts";
 import { tempDir } from "./temp-dir.ts";
 
-const START_TIMEOUT_MS = 15_000;
-const STOP_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 30_000;
 
 export interface StartNatsServer {
   /**
@@ -34,7 +34,7 @@ export interface TestNatsServer extends AsyncDisposable {
   readonly configFile: string;
   /** Sends a signal; for one that ends the process (the default, SIGKILL) waits until it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** SIGSTOP and SIGCONT: a server that is there and silent. */
+  /** SIGSTOP and SIGCONT: a server that is there and silent, from when `pause` returns. */
   pause(): void;
   resume(): void;
   /** SIGTERM, then waits; SIGKILL if it does not go. Safe to repeat. */
@@ -166,6 +166,9 @@ class RunningServer implements TestNatsServer {
 
   pause(): void {
     this.#child?.kill("SIGSTOP");
+    // A thread that runs stops a moment later, and may have answered until then.
+    for (const until = performance.now() + 10_000; !isStopped(this.pid); )
+      if (performance.now() > until) throw new Error(`nats-server ${this.pid} does not stop`);
   }
 
   resume(): void {
@@ -198,6 +201,11 @@ class RunningServer implements TestNatsServer {
     await rm(join(this.dir, `nats-server_${this.pid}.ports`), { force: true });
     await this.#own?.[Symbol.asyncDispose]();
   }
+}
+
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).every((task) => readFileSync(`${tasks}/${task}/stat`, "utf8").includes(") T "));
 }
 
 /** The configuration without what stands in braces, where `listen` means something else. */

@@ -5,7 +5,7 @@ import { connectCim } from "../../shared/client/connect-cim.ts";
 const [url, file, mode] = process.argv.slice(2) as [string, string, "transaction" | "after"];
 
 // From the first statement on: the test looks into it meanwhile.
-const db = new DatabaseSync(file, { timeout: 5000 });
+const db = new DatabaseSync(file, { timeout: 20_000 });
 // It is killed, the machine is not: what was written need not be on the disk.
 db.exec(
   "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS handled (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT); CREATE TABLE IF NOT EXISTS reader (name TEXT PRIMARY KEY, checkpoint TEXT)",
