@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { LabNode } from "../../lab/lab-node.ts";
+import { eventually } from "../support/eventually.ts";
 import { Fleet } from "../support/fleet.ts";
 import { Load } from "../support/load.ts";
 import { chooseSeed, seededRandom } from "../support/load-seed.ts";
@@ -33,7 +34,7 @@ it("keeps every acknowledged event exactly once and in order while anything is k
   const { log } = await fleet.settled();
   const written = loads.reduce((sum, { acknowledged }) => sum + acknowledged, 0);
   expect(log.messages.filter(({ origin }) => origin)).toHaveLength(written);
-  expect(written).toBeGreaterThan(500);
+  expect(written).toBeGreaterThan(200);
   // Nobody took a kill for a restored outbox: every origin is still what it was.
   expect(new Set(log.messages.map(({ origin }) => origin?.incarnation ?? 1))).toEqual(new Set([1]));
   for (const node of fleet.nodes) await expectQuiet(fleet, node);
@@ -57,11 +58,14 @@ it("survives the death of every process at once, twice", async () => {
 });
 
 async function expectQuiet(fleet: Fleet, node: LabNode): Promise<void> {
-  const codes = await fleet.conditionsOf(node);
-  expect(
-    codes.filter((code) => !["disk-runway-short"].includes(code)),
-    node.name,
-  ).toEqual([]);
+  await eventually(
+    async () => {
+      const codes = (await fleet.conditionsOf(node)).filter((code) => code !== "disk-runway-short");
+      if (codes.length > 0) throw new Error(codes.join(", "));
+      return true;
+    },
+    { everyMs: 200, what: `${node.name} without conditions` },
+  );
 }
 
 function shuffle<T>(items: readonly T[], random: () => number): T[] {

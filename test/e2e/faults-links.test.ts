@@ -20,7 +20,7 @@ it("brings everything over, exactly once, whatever a link did under load", async
     await eventually(
       () => loads.every((load, i) => load.acknowledged >= (before[i] as number) + acknowledged),
       {
-        timeoutMs: 20_000,
+        timeoutMs: 90_000,
         what: `writers at work during ${JSON.stringify(condition)}`,
       },
     );
@@ -30,7 +30,7 @@ it("brings everything over, exactly once, whatever a link did under load", async
   // Long enough for the servers' pings to give the link up.
   await fleet.lab.link("leaf1").set({ state: "blackhole" });
   await eventually(async () => (await fleet.conditionsOf(fleet.leaf("leaf1"))).includes("link-down"), {
-    timeoutMs: 20_000,
+    timeoutMs: 90_000,
     what: "a silent link that is found out",
   });
   // Held bytes of a connection that both sides have given up arrive now.
@@ -63,7 +63,7 @@ it("a leaf with a day's backlog does not keep a live one waiting", async () => {
       seen.push(now);
       return now.busy === backlog;
     },
-    { timeoutMs: 30_000, everyMs: 5, what: "the backlog in the log" },
+    { timeoutMs: 120_000, everyMs: 5, what: "the backlog in the log" },
   );
   const during = seen.filter(({ busy }) => busy > 0 && busy < backlog);
   const first = during[0]?.live ?? 0;
@@ -71,17 +71,21 @@ it("a leaf with a day's backlog does not keep a live one waiting", async () => {
     `live events logged while the backlog came in: ${(during.at(-1)?.live ?? 0) - first}, looks ${during.length}`,
   );
   await load.stop();
-  const { log } = await fleet.settled({ timeoutMs: 60_000 });
-  // By the log itself: between any two live events there is at most so much of the backlog as a few batches hold.
-  const order = log.messages.filter(({ origin }) => origin);
-  let run = 0;
-  let longest = 0;
-  const end = order.findLastIndex(({ origin }) => origin?.node === "leaf1");
-  for (const { origin } of order.slice(0, end)) {
-    run = origin?.node === "leaf1" ? run + 1 : 0;
-    longest = Math.max(longest, run);
-  }
-  console.log(`longest run of the backlog without a live event: ${longest} of ${backlog}`);
-  expect(longest).toBeLessThan(backlog / 2);
+  const { log } = await fleet.settled({ timeoutMs: 120_000 });
+  // By the log itself: how much of the backlog was taken while a live event waited. Where all of it goes first, that is
+  // half of it for the median of these events; what one of them waits when the machine stands still says nothing.
+  const entries = log.messages.flatMap(({ origin, headers }) => {
+    const [storedUs = 0, takenUs = 0] = (headers.get("Cim-Time") ?? "").split(" ").map(Number);
+    return origin ? [{ node: origin.node, storedUs, takenUs }] : [];
+  });
+  const taken = entries.filter(({ node }) => node === "leaf1").map(({ takenUs }) => takenUs);
+  const overtaken = entries
+    .filter(({ node, storedUs }) => node === "leaf2" && storedUs > (taken[0] ?? 0))
+    .filter(({ storedUs }) => storedUs < (taken.at(-1) ?? 0))
+    .map(({ storedUs, takenUs }) => taken.filter((atUs) => atUs > storedUs && atUs < takenUs).length)
+    .toSorted((a, b) => a - b);
+  const median = overtaken[overtaken.length >> 1] ?? Number.NaN;
+  console.log(`${overtaken.length} live events, overtaken by ${median} of ${backlog} in the median`);
+  expect(median).toBeLessThan(backlog / 4);
   expect((await readStream(live.natsUrl, "CIM_EVENTS")).messages.length).toBeGreaterThan(backlog);
 });

@@ -147,7 +147,7 @@ async function trimmed(leaf: LabNode): Promise<{ first: number; last: number }> 
       const { firstSeq: first, lastSeq: last } = await readStream(leaf.natsUrl, "CIM_OUTBOX");
       return first === last && { first, last };
     },
-    { timeoutMs: 20_000, everyMs: 100, what: `${leaf.name}'s outbox trimmed` },
+    { timeoutMs: 90_000, everyMs: 100, what: `${leaf.name}'s outbox trimmed` },
   );
 }
 

@@ -83,6 +83,6 @@ async function trimmed(leaf: LabNode): Promise<number> {
       const { firstSeq, lastSeq } = await readStream(leaf.natsUrl, "CIM_OUTBOX");
       return firstSeq === lastSeq && firstSeq;
     },
-    { timeoutMs: 20_000, everyMs: 100, what: `${leaf.name}'s outbox trimmed` },
+    { timeoutMs: 90_000, everyMs: 100, what: `${leaf.name}'s outbox trimmed` },
   );
 }

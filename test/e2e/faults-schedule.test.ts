@@ -35,6 +35,7 @@ describe("a fleet under a random schedule of faults", () => {
     report = await runOnLab({
       schedule,
       events: 3000,
+      convergeTimeoutMs: 240_000,
       dir: dir.path,
       after: async (lab) => await plantFaults(lab, dir.path, planted),
     });
@@ -181,7 +182,7 @@ class Hand implements AsyncDisposable {
       const kept = headers();
       for (const key of header.keys()) if (!key.startsWith("Nats-")) kept.set(key, header.get(key));
       const to = subject.replace(/^cim\.events\./, "cim.log.");
-      const reply = await this.#nc.request(to, data, { headers: kept, timeout: 5000 });
+      const reply = await this.#nc.request(to, data, { headers: kept, timeout: 30_000 });
       expect(reply.json()).not.toHaveProperty("error");
     }
   }
@@ -193,7 +194,7 @@ class Hand implements AsyncDisposable {
   }
 
   async #streams() {
-    return await jetstreamManager(this.#nc, { checkAPI: false, timeout: 5000 });
+    return await jetstreamManager(this.#nc, { checkAPI: false, timeout: 30_000 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -211,7 +212,8 @@ it("programs see no error while agents and coordinator are restarted under load,
     kinds: ["restart"],
     parts: ["daemon"],
   });
-  const report = await runOnLab({ schedule, events: 9000, dir: dir.path });
+  const patience = { appendTimeoutMs: 60_000, convergeTimeoutMs: 240_000 };
+  const report = await runOnLab({ schedule, events: 9000, dir: dir.path, ...patience });
   console.log(renderReport(report));
   expect(new Set(schedule.faults.map(({ node }) => node))).toEqual(new Set(["hub", "leaf1", "leaf2"]));
   expect(report.errors).toEqual({});

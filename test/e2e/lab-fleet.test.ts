@@ -31,7 +31,7 @@ async function fleet(options: LabOptions): Promise<Lab> {
 async function publish(node: LabNode, aggregate: string): Promise<void> {
   const connection = await connect({ servers: node.natsUrl });
   try {
-    await connection.request(`cim.events.person.${aggregate}.PersonCreated`, "{}", { timeout: 5_000 });
+    await connection.request(`cim.events.person.${aggregate}.PersonCreated`, "{}", { timeout: 20_000 });
   } finally {
     await connection.close();
   }
@@ -42,7 +42,7 @@ async function countOf(node: LabNode, aggregate: string): Promise<number> {
   const connection = await connect({ servers: node.natsUrl });
   try {
     const body = JSON.stringify({ subjects_filter: `cim.events.person.${aggregate}.>` });
-    const reply = await connection.request(`$JS.API.STREAM.INFO.${STREAM.events}`, body, { timeout: 5_000 });
+    const reply = await connection.request(`$JS.API.STREAM.INFO.${STREAM.events}`, body, { timeout: 20_000 });
     const info = reply.json<{ state?: { subjects?: Record<string, number> } }>();
     return Object.values(info.state?.subjects ?? {}).reduce((sum, count) => sum + count, 0);
   } finally {
@@ -58,7 +58,7 @@ describe("the lab's fleet", () => {
   it("is ready when up returns, and an event of any node reaches every other", async () => {
     const lab = await fleet({ dir: await folder(), leaves: 2 });
     const nodes = [lab.hub, ...lab.leaves];
-    expect(await Promise.all(nodes.map(isReady))).toEqual([true, true, true]);
+    for (const node of nodes) await eventually(() => isReady(node), { what: `${node.name} ready` });
     for (const node of nodes) await publish(node, node.name);
     for (const reader of nodes) {
       for (const { name } of nodes) {
@@ -77,7 +77,7 @@ describe("the lab's fleet", () => {
     await leaf.kill();
     await lab.hub.kill();
     await leaf.start();
-    expect(await isReady(leaf)).toBe(true);
+    await eventually(() => isReady(leaf), { what: "a leaf that is ready without its hub" });
     await publish(leaf, "cut");
     await lab.hub.start();
     await lab.link("leaf1").set({ state: "up" });

@@ -10,9 +10,9 @@ import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
 /** What `npm pack` makes, installed into a folder of its own and used there as a consumer would. */
 const root = join(import.meta.dirname, "../..");
-const NPM_TIMEOUT_MS = 120_000; // Node 24 is a download of 40 MB where npm's cache is cold
-const COMMAND_TIMEOUT_MS = 30_000;
-const READY_TIMEOUT_MS = 60_000;
+const NPM_TIMEOUT_MS = 300_000; // Node 24 is a download of 40 MB where npm's cache is cold
+const COMMAND_TIMEOUT_MS = 120_000;
+const READY_TIMEOUT_MS = 180_000;
 
 /** Standard output is one line of JSON. */
 const PROGRAM = `import { type Appended, connectCim } from "cim";

@@ -11,7 +11,7 @@ import { type TempDir, tempDir } from "../support/temp-dir.ts";
 
 const root = join(import.meta.dirname, "../..");
 const recipes = await readRecipes();
-const PREPARE_TIMEOUT_MS = 90_000; // modules from the proxy and a first build
+const PREPARE_TIMEOUT_MS = 240_000; // modules from the proxy and a first build
 const goPath = await said("go", ["env", "GOPATH"], process.env.PATH);
 const path = goPath ? `${process.env.PATH}:${join(goPath, "bin")}` : process.env.PATH;
 const hasNats = (await said("nats", ["--version"], path)) !== undefined;
@@ -130,7 +130,7 @@ async function buildGo(): Promise<string | undefined> {
 }
 
 async function run(command: string, args: readonly string[], url: string): Promise<string> {
-  const { stdout, stderr } = await promisify(execFile)(command, args, { ...options(url), timeout: 30_000 });
+  const { stdout, stderr } = await promisify(execFile)(command, args, { ...options(url), timeout: 120_000 });
   return command === "sh" ? stdout + stderr : stdout;
 }
 
@@ -142,7 +142,7 @@ function options(url: string) {
 async function said(command: string, args: readonly string[], PATH = ""): Promise<string | undefined> {
   try {
     const env = { ...process.env, PATH };
-    const { stdout } = await promisify(execFile)(command, args, { timeout: 10_000, env });
+    const { stdout } = await promisify(execFile)(command, args, { timeout: 30_000, env });
     return stdout.trim();
   } catch {
     return undefined;

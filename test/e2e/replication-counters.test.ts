@@ -18,7 +18,7 @@ it("1,000 events raise the counter by exactly 1,000, over a stop and a death of 
         if (now !== wanted) throw new Error(`it is ${now}`);
         return true;
       },
-      { timeoutMs: 20_000, what: `${wanted} events counted` },
+      { timeoutMs: 90_000, what: `${wanted} events counted` },
     );
   await fleet.write(one, 300, { domains: ["person", "orders"] });
   await become(300);

@@ -23,7 +23,7 @@ async function publish(node: LabNode, subject: string, body: Uint8Array, id?: st
     const head = headers();
     if (id !== undefined) head.set("Nats-Msg-Id", id);
     const options = id === undefined ? {} : { headers: head };
-    const reply = await nc.request(subject, body, { timeout: 5000, ...options });
+    const reply = await nc.request(subject, body, { timeout: 20_000, ...options });
     const { seq } = reply.json() as { seq: number };
     await fleet.ledger.note({ node: node.name, seq, id: id ?? null, subject, body: bodyHash(body) });
     return seq;
@@ -83,7 +83,7 @@ it("carries a foreign client's own headers along, and none that a stream would a
   head.append("Cim-Origin", "leaf2 1 e 1");
   const subject = "cim.events.person.p2.Moved";
   const body = Buffer.from("{}");
-  const reply = await nc.request(subject, body, { headers: head, timeout: 5000 });
+  const reply = await nc.request(subject, body, { headers: head, timeout: 20_000 });
   const { seq } = reply.json() as { seq: number };
   await fleet.ledger.note({ node: "leaf1", seq, id: null, subject, body: bodyHash(body) });
   const { log } = await fleet.settled();

@@ -19,7 +19,7 @@ async function publish(fleet: Fleet, subject: string, body: Uint8Array, id: stri
   const nc = await connect({ servers: fleet.leaf("leaf1").natsUrl });
   const head = headers();
   head.set("Nats-Msg-Id", id);
-  const answer = (await nc.request(subject, body, { headers: head, timeout: 10_000 })).json();
+  const answer = (await nc.request(subject, body, { headers: head, timeout: 30_000 })).json();
   const { seq } = answer as { seq: number };
   expect(answer).not.toHaveProperty("error");
   await fleet.ledger.note({ node: "leaf1", seq, id, subject, body: bodyHash(body) });
@@ -61,8 +61,9 @@ it("keeps what the log refuses at its origin, with the reason, and goes on with 
   await fleet.settled({ refused });
   await eventually(allKept, { what: "the refused events in CIM_REFUSED" });
   await fleet.told("refused-events", "leaf1");
-  expect(await fleet.metric(fleet.hub, "cim_refused_total", { reason: "bad-subject" })).toBe(2);
-  expect(await fleet.metric(fleet.hub, "cim_refused_total", { reason: "too-large" })).toBe(2);
+  const count = (labels?: Record<string, string>) => fleet.metric(fleet.hub, "cim_refused_total", labels);
+  await eventually(async () => (await count({ reason: "bad-subject" })) === 2, { what: "two bad subjects" });
+  await eventually(async () => (await count({ reason: "too-large" })) === 2, { what: "two too large" });
   // Asked again after a death of the agent, and of the coordinator, nothing is kept twice or forgotten.
   await leaf.kill("daemon");
   await fleet.hub.kill("daemon");
@@ -70,7 +71,7 @@ it("keeps what the log refuses at its origin, with the reason, and goes on with 
   await leaf.start("daemon");
   await fleet.write(leaf, 10);
   await fleet.settled({ refused });
-  await allKept();
+  await eventually(allKept, { what: "the same refused events" });
   await fleet.told("refused-events", "leaf1");
-  expect(await fleet.metric(fleet.hub, "cim_refused_total")).toBe(4);
+  await eventually(async () => (await count()) === 4, { what: "four refused" });
 });

@@ -71,6 +71,6 @@ it("purges the log behind its marks alone; counters, lanes and copies go on, and
   await hub.start("daemon");
   await fleet.write(one, 10);
   const { log } = await fleet.settled({ purged: true, lost });
-  expect(await fleet.metric(hub, "cim_events_processed_total")).toBe(160);
+  await eventually(async () => (await fleet.metric(hub, "cim_events_processed_total")) === 160);
   expect(new Set(log.messages.map(({ origin }) => origin?.incarnation ?? 1))).toEqual(new Set([1]));
 });

@@ -22,7 +22,7 @@ class FollowingReader implements AsyncDisposable {
   }
 
   async #read(cim: CimClient, signal: AbortSignal): Promise<void> {
-    for await (const event of cim.subscribe({ from: this.checkpoint, signal, waitMs: 20_000 })) {
+    for await (const event of cim.subscribe({ from: this.checkpoint, signal, waitMs: 90_000 })) {
       this.ids.push(event.id);
       const of = this.seqs.get(event.origin.node) ?? [];
       of.push(event.origin.seq);
@@ -54,7 +54,7 @@ it("readers on leaf and hub, and one that moves between them, get each event onc
   const more = async (count: number) => {
     const before = loads.map((load) => load.acknowledged);
     await eventually(() => loads.every((load, i) => load.acknowledged >= (before[i] as number) + count), {
-      timeoutMs: 20_000,
+      timeoutMs: 90_000,
       what: "writers at work",
     });
   };
@@ -75,7 +75,7 @@ it("readers on leaf and hub, and one that moves between them, get each event onc
   const expected = log.messages.flatMap(({ origin, id }) => (origin ? [id] : [])).toSorted();
   for (const [name, reader] of Object.entries(readers)) {
     await eventually(() => reader.ids.length >= expected.length, {
-      timeoutMs: 15_000,
+      timeoutMs: 90_000,
       what: `${expected.length} events at ${name}, which has ${reader.ids.length}`,
     });
     expect(reader.ids.toSorted(), name).toEqual(expected);

@@ -18,7 +18,7 @@ export interface CheckInput {
   readonly readers: ReadonlyMap<string, string>;
   /** Events that were sent and never answered, by id: they may be there. */
   readonly unknown?: ReadonlySet<string>;
-  /** What log and copies are given to end with the same record. Default 15,000; where nothing runs any more: 0. */
+  /** What log and copies are given to end with the same record. Default 60,000; where nothing runs any more: 0. */
   readonly commonEndTimeoutMs?: number;
 }
 
@@ -44,7 +44,7 @@ const examplesOfAKind = 5;
 export async function checkFleet(input: CheckInput): Promise<Verdict> {
   const { nodes, ledgers, readers, unknown } = input;
   const judge = new Judge({ unacknowledged: ({ id }) => unknown?.has(id) ?? false });
-  const ends = await commonEnd(nodes, input.commonEndTimeoutMs ?? 15_000);
+  const ends = await commonEnd(nodes, input.commonEndTimeoutMs ?? 60_000);
   let read = 0;
   const look = async (what: string, url: string, name: string, see: (message: Stored) => void) => {
     let count = 0;

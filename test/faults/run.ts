@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** What a fleet is given to have every event everywhere, after the last fault is mended. Default 90,000. */
   readonly convergeTimeoutMs?: number;
+  /** How long a writer waits for an answer. Default 2,500: shorter than most of what is done to its server. */
+  readonly appendTimeoutMs?: number;
 }
 
 export interface Progress {
@@ -62,7 +64,7 @@ const progressEveryMs = 500;
 /** After the last fault every writer must get its answers within this. */
 const writersTimeoutMs = 60_000;
 /** What a writer or reader is given to end. */
-const endTimeoutMs = 15_000;
+const endTimeoutMs = 60_000;
 
 /** Runs a schedule against a fleet that is written to and read on every node, then judges what the fleet has. */
 export async function runFaults(options: RunOptions): Promise<Report> {
@@ -80,7 +82,17 @@ export async function runFaults(options: RunOptions): Promise<Report> {
     const ledger = open.use(await Ledger.open(join(dir, `writer-${node.name}.jsonl`)));
     ledgers.push(ledger);
     const seed = (schedule.seed ?? 0) * 100 + at;
-    writers.push(new Writer({ node, ledger, seed, count: share, ratePerS: share / plannedS }));
+    const timeoutMs = options.appendTimeoutMs;
+    writers.push(
+      new Writer({
+        node,
+        ledger,
+        seed,
+        count: share,
+        ratePerS: share / plannedS,
+        ...(timeoutMs !== undefined && { timeoutMs }),
+      }),
+    );
     const path = join(dir, `reader-${node.name}.jsonl`);
     await writeFile(path, "");
     readers.push(

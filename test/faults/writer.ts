@@ -14,6 +14,8 @@ export interface WriterOptions {
   readonly ratePerS: number;
   /** How many may be on their way at once. Default 128. */
   readonly window?: number;
+  /** The client's. Default 2,500. */
+  readonly timeoutMs?: number;
 }
 
 type MadeEvent = EventToAppend & { readonly id: string; readonly data: Buffer };
@@ -72,11 +74,11 @@ export class Writer implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const { node } = this.#options;
+    const { node, timeoutMs } = this.#options;
     this.#cim = await connectCim({
       url: node.natsUrl,
       name: `fault writer ${node.name}`,
-      timeoutMs: appendTimeoutMs,
+      timeoutMs: timeoutMs ?? appendTimeoutMs,
     });
     this.#running = this.#write();
   }
