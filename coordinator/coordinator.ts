@@ -3,7 +3,7 @@ import { OwnNode } from "../agent/own-node.ts";
 import type { Config } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
-import { asDiscovered } from "../shared/discovery/discovered-node.ts";
+import { Discovery } from "../shared/discovery/discovery.ts";
 import { ContestedNames } from "../shared/nats/contested-names.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
 import { heartbeat } from "../shared/protocol/messages.ts";
@@ -28,6 +28,7 @@ export class Coordinator implements Daemon {
   #config: Config;
   readonly #frame: DaemonFrame;
   readonly #fleet: Fleet;
+  readonly #discovery: Discovery;
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
   readonly #contested = new ContestedNames();
@@ -42,7 +43,6 @@ export class Coordinator implements Daemon {
   constructor(config: Config) {
     this.#config = config;
     this.#fleet = new Fleet(config, Date.now());
-    this.#discover();
     this.#frame = new DaemonFrame({
       config,
       program: "cim-coordinator",
@@ -50,12 +50,20 @@ export class Coordinator implements Daemon {
       onServer: (up) => void this.#onServer(up),
       onLink: (change) => this.#onLink(change),
     });
+    this.#discovery = new Discovery({
+      settings: config.discovery,
+      conditions: this.#frame.conditions,
+      log: this.#frame.log.child({ part: "discovery" }),
+      onNodes: (source, nodes) => this.#fleet.onDiscovery(source, nodes),
+    });
   }
 
   async start(): Promise<this> {
     const config = this.#config;
     this.#frame.conditions.raise("coordinator-not-leading");
     this.#serve();
+    // Before there is a server: who should be there is known without it.
+    await this.#discovery.start();
     const nc = await this.#frame.open();
     this.#sequencer = this.#newSequencer(nc);
     this.#retention = new LogRetention({
@@ -88,7 +96,7 @@ export class Coordinator implements Daemon {
     };
     this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
-    this.#discover();
+    await this.#discovery.configure(config.discovery);
     await this.#frame.server.reconfigure(this.#config);
     this.#own?.reconfigure(this.#config);
     if (this.#retention) this.#retention.retentionMs = LogRetention.ofDays(config.log.retentionDays);
@@ -102,16 +110,12 @@ export class Coordinator implements Daemon {
     clearInterval(this.#judgeTimer);
     // First: a lease that is lost or won while the rest ends must not begin anything.
     await this.#leadership?.end();
+    await this.#discovery[Symbol.asyncDispose]();
     await this.#shipOwn(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
     await this.#frame[Symbol.asyncDispose]();
-  }
-
-  #discover(): void {
-    const { methods, staticNodes } = this.#config.discovery;
-    this.#fleet.onDiscovery("static", methods.includes("static") ? staticNodes.map(asDiscovered) : []);
   }
 
   #newSequencer(nc: NatsConnection): Sequencer {
@@ -211,6 +215,7 @@ export class Coordinator implements Daemon {
         };
       },
       nodes: () => this.#fleet.list(Date.now()),
+      discovery: () => this.#discovery.states(),
       replication: () => this.#replication(),
       conditions: this.#frame.conditions,
     });
@@ -265,7 +270,12 @@ export class Coordinator implements Daemon {
   #judge(): void {
     const nowMs = Date.now();
     const contested = this.#contested.names(nowMs);
-    for (const { name } of this.#nodes()) {
+    const nodes = this.#nodes();
+    const seen = nodes.filter(
+      ({ role, link, health }) => role === "leaf" && (link.up || health.state === "up"),
+    );
+    this.#discovery.review(new Set(seen.map(({ name }) => name)), nowMs);
+    for (const { name } of nodes) {
       const twice = contested.includes(name) || this.#fleet.isDuplicate(name, nowMs);
       this.#frame.conditions.set(twice, "duplicate-name", { node: name }, name);
     }

@@ -1,3 +1,4 @@
+import type { SourceState } from "../../shared/discovery/discovery.ts";
 import { VERSION } from "../../shared/observe/build-info.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
 import { type HttpServer, httpError, json } from "../../shared/observe/http-server.ts";
@@ -12,6 +13,7 @@ export interface ApiSources {
     readonly reign: string | null;
   };
   readonly nodes: () => FleetNode[];
+  readonly discovery: () => SourceState[];
   readonly replication: () => ReplicationView;
   readonly conditions: Conditions;
 }
@@ -25,6 +27,7 @@ export function addApi(http: HttpServer, from: ApiSources): void {
     const node = from.nodes().find((one) => one.name === name);
     return node ? json(node) : httpError(404, `no node "${name}"; /api/v1/nodes lists them`);
   });
+  http.route("GET", "/api/v1/discovery", () => json({ sources: from.discovery() }));
   http.route("GET", "/api/v1/replication", () => json(from.replication()));
 }
 

@@ -241,6 +241,32 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 0,
     affectsReadiness: true,
   },
+  "discovery-outage": {
+    severity: "warning",
+    title: "Discovery is blind",
+    text: "Nodes can't be looked for with {source|a source}: {reason|it does not answer}. What it listed last counts ({count|some} nodes).",
+    whatToDo:
+      "Look at the source, and at the keys of discovery that say where it is; it is asked again by itself.",
+    timeToVisibleMs: 2_000,
+    affectsReadiness: false,
+  },
+  "discovery-shrunk": {
+    severity: "warning",
+    title: "Discovery lists far fewer nodes",
+    text: "{source|A source} no longer lists {missing|many} of {known|the} nodes that it listed; they are kept while links or heartbeats speak for them, and for some minutes at least.",
+    whatToDo:
+      "If they are gone, nothing. Else look at what the source lists: it is taken for broken until then.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "discovery-unusable": {
+    severity: "warning",
+    title: "Discovery lists what can't be used",
+    text: "{source|A source} lists what can't be used and was left out: {first|see /api/v1/discovery}.",
+    whatToDo: "Correct the entry where it is kept; /api/v1/discovery has the others.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
   "clock-skewed": {
     severity: "warning",
     title: "Clock differs",

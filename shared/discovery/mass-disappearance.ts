@@ -1,0 +1,55 @@
+import type { DiscoveredNode } from "./discovered-node.ts";
+
+/** What is taken for listed by one source. */
+export interface Held {
+  readonly listed: ReadonlyMap<string, DiscoveredNode>;
+  /** Listed before, then missing with so many others that a second opinion is asked first. */
+  readonly withheld: ReadonlyMap<string, { readonly node: DiscoveredNode; readonly sinceMs: number }>;
+}
+
+export const NOTHING_HELD: Held = { listed: new Map(), withheld: new Map() };
+
+/**
+ * How long a source must go on leaving nodes out before links and heartbeats are believed that they are gone. A zone
+ * or catalogue that was emptied by mistake is usually back within this time.
+ */
+export const SETTLE_MS = 5 * 60_000;
+
+/**
+ * Takes over a new listing. A few nodes may be gone from one to the next; when it lists none any more, or less than
+ * half of those it did, the missing are withheld: rather is the source broken than half of a fleet at once.
+ */
+export function takeListing(held: Held, nodes: readonly DiscoveredNode[], nowMs: number): Held {
+  const listed = new Map(nodes.map((node) => [node.name, node]));
+  const known = [...held.listed.values(), ...[...held.withheld.values()].map(({ node }) => node)];
+  const missing = known.filter(({ name }) => !listed.has(name));
+  const isMass = missing.length > 0 && (listed.size === 0 || missing.length * 2 > known.length);
+  const stillWithheld = missing.filter(({ name }) => isMass || held.withheld.has(name));
+  return {
+    listed,
+    withheld: new Map(
+      stillWithheld.map((node) => [
+        node.name,
+        { node, sinceMs: held.withheld.get(node.name)?.sinceMs ?? nowMs },
+      ]),
+    ),
+  };
+}
+
+/**
+ * Lets go of the withheld that are gone by both opinions: missing for long, and not seen by one who sees others.
+ *
+ * @param seen names of the other nodes that are linked or were heard just now; none: it may be we who are cut off
+ */
+export function reviewWithheld(held: Held, seen: ReadonlySet<string>, nowMs: number): Held {
+  if (held.withheld.size === 0 || seen.size === 0) return held;
+  const kept = [...held.withheld].filter(
+    ([name, { sinceMs }]) => nowMs - sinceMs < SETTLE_MS || seen.has(name),
+  );
+  return kept.length === held.withheld.size ? held : { ...held, withheld: new Map(kept) };
+}
+
+/** All that counts as listed. */
+export function heldNodes(held: Held): DiscoveredNode[] {
+  return [...held.listed.values(), ...[...held.withheld.values()].map(({ node }) => node)];
+}

@@ -1,0 +1,23 @@
+import type { Config } from "../config/index.ts";
+import type { SourceName } from "./discovered-node.ts";
+import type { Source, SourceInit } from "./source.ts";
+import { StaticSource } from "./static-source.ts";
+
+type Settings = Config["discovery"];
+
+/** Makes a source; what it needs is loaded only then. */
+export async function openSource(name: SourceName, settings: Settings, init: SourceInit): Promise<Source> {
+  switch (name) {
+    case "static":
+      return new StaticSource({ ...init, staticNodes: settings.staticNodes });
+  }
+}
+
+/** The settings that make it this source and not another of the same kind, as text to compare. */
+export function sourceOptions(name: SourceName, settings: Settings): string {
+  return JSON.stringify(OPTIONS[name].map((key) => settings[key]));
+}
+
+const OPTIONS: Readonly<Record<SourceName, readonly (keyof Settings)[]>> = {
+  static: ["staticNodes"],
+};
