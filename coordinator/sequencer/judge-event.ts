@@ -1,7 +1,7 @@
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
-import { carriedHeaders, isWithheld } from "../../shared/protocol/headers.ts";
+import { isCarried, isWithheld } from "../../shared/protocol/headers.ts";
 import { MAX_ID_LENGTH } from "../../shared/protocol/identity.ts";
-import { isToken, parseEventSubject } from "../../shared/protocol/subjects.ts";
+import { isEventSubject } from "../../shared/protocol/subjects.ts";
 
 /** What the log takes. */
 export interface LogRules {
@@ -24,10 +24,10 @@ export type RefusalReason = "too-large" | "bad-subject" | "bad-headers";
 export function judgeEvent(event: ShippedEvent, rules: LogRules): RefusalReason | undefined {
   if (isWithheld(event)) return "too-large";
   if (isTooLarge(event, rules.maxMessageBytes - LOG_HEADERS_BYTES)) return "too-large";
-  if (!isEventSubject(event.subject)) return "bad-subject";
+  if (isTooLongSubject(event.subject) || !isEventSubject(event.subject)) return "bad-subject";
   if (event.id === "" || event.id.length > MAX_ID_LENGTH || /[\r\n]/.test(event.id)) return "bad-headers";
   // An agent leaves out what a stream would act on. One that doesn't is not to be trusted with the log's headers.
-  if (carriedHeaders(event.headerText) !== event.headerText) return "bad-headers";
+  if (!isCarried(event.headerText)) return "bad-headers";
   return undefined;
 }
 
@@ -38,7 +38,6 @@ function isTooLarge(event: ShippedEvent, maxBytes: number): boolean {
   return Buffer.byteLength(headerText) + body.byteLength > maxBytes;
 }
 
-function isEventSubject(subject: string): boolean {
-  if (subject.length > MAX_SUBJECT_BYTES || Buffer.byteLength(subject) > MAX_SUBJECT_BYTES) return false;
-  return parseEventSubject(subject) !== undefined && subject.split(".").every(isToken);
+function isTooLongSubject(subject: string): boolean {
+  return subject.length * 3 > MAX_SUBJECT_BYTES && Buffer.byteLength(subject) > MAX_SUBJECT_BYTES;
 }

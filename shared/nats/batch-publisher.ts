@@ -1,6 +1,8 @@
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { headerLine } from "../protocol/headers.ts";
+import { ConnectionLost, isDown } from "./connection-lost.ts";
 import { liveRequest } from "./live-request.ts";
+import { PublishFrames } from "./publish-frames.ts";
 import { EncodedHeaders } from "./raw-message.ts";
 
 /** A message to be written. `headerText`: lines `Name: value\r\n`, no `Nats-*` among them. */
@@ -55,7 +57,7 @@ export async function writeGuarded(
   if (messages.length === 0 || messages.length > MAX_BATCH_MESSAGES) {
     throw new RangeError(`${messages.length} messages in one write`);
   }
-  return messages.length <= MAX_CHAINED && !expect.allOrNothing
+  return messages.length === 1 || (messages.length <= MAX_CHAINED && !expect.allOrNothing)
     ? writeChained(nc, messages, expect, timeoutMs)
     : writeBatch(nc, messages, expect, timeoutMs);
 }
@@ -118,21 +120,21 @@ async function writeBatch(
   expect: WriteExpectation,
   timeoutMs: number,
 ): Promise<WriteResult> {
+  if (isDown(nc)) return readAnswer(new ConnectionLost("the connection is down"));
   const id = headerLine("Nats-Batch-Id", `${RUN}-${batches++}`);
-  let opened: Promise<Msg | Error> | undefined;
-  for (let i = 0; i < messages.length - 1; i++) {
-    const message = messages[i] as OutgoingMessage;
-    const lines = id + headerLine("Nats-Batch-Sequence", i + 1);
-    if (i === 0) {
-      opened = request(nc, message, lines + expectationLines(expect) + message.headerText, timeoutMs);
-    } else {
-      nc.publish(message.subject, message.body, { headers: new EncodedHeaders(lines + message.headerText) });
-    }
+  const between = new PublishFrames(nc.info?.max_payload ?? Number.POSITIVE_INFINITY);
+  for (let i = 1; i < messages.length - 1; i++) {
+    const { subject, headerText, body } = messages[i] as OutgoingMessage;
+    between.add(subject, `${id}Nats-Batch-Sequence: ${i + 1}\r\n${headerText}`, body);
   }
+  const first = messages[0] as OutgoingMessage;
+  const opens = id + headerLine("Nats-Batch-Sequence", 1) + expectationLines(expect);
+  const opened = request(nc, first, opens + first.headerText, timeoutMs);
+  between.send(nc);
   const last = messages.at(-1) as OutgoingMessage;
   const lines = id + headerLine("Nats-Batch-Sequence", messages.length) + headerLine("Nats-Batch-Commit", 1);
   const committed = request(nc, last, lines + last.headerText, timeoutMs);
-  const opening = await (opened as Promise<Msg | Error>);
+  const opening = await opened;
   // An accepted opening has an empty answer; an error there is the server's true reason, the commit only echoes it.
   if (!(opening instanceof Error) && opening.data.length > 0) {
     const refusal = readAnswer(opening);

@@ -4,7 +4,8 @@ import type { Msg } from "@nats-io/transport-node";
 // The client decodes and encodes headers by way of maps, at several times the cost of all else that is done to an
 // event here. These two go around it, with the client's own classes.
 
-const STATUS_LINE = "NATS/1.0";
+/** First line of a message's headers. */
+export const STATUS_LINE = "NATS/1.0";
 
 /** Headers that are already what goes on the wire. `lines`: `Name: value\r\n`, any number. */
 export class EncodedHeaders extends MsgHdrsImpl {

@@ -23,18 +23,37 @@ export function headerValue(headerText: string, name: string): string | undefine
  * commits early, a repeated `Nats-Msg-Id` fails a whole batch) and the ones only the log may set.
  */
 export function carriedHeaders(headerText: string): string {
-  if (headerText === "") return "";
-  let kept = "";
-  for (const line of headerText.split("\r\n")) {
-    if (line === "") continue;
-    const colon = line.indexOf(":");
-    if (colon <= 0) continue;
-    const name = line.slice(0, colon);
-    if (name.length > 5 && name.slice(0, 5).toLowerCase() === NATS_PREFIX) continue;
-    if (RESERVED_HEADERS.includes(name)) continue;
-    kept += `${line}\r\n`;
+  // Hardly ever is anything to be cut, and then nothing need be copied.
+  if (isCarried(headerText)) return headerText;
+  return headerText
+    .split("\r\n")
+    .filter((line) => line !== "" && isCarriedLine(line, 0))
+    .map((line) => `${line}\r\n`)
+    .join("");
+}
+
+/** Whether `carriedHeaders` would leave it as it is. */
+export function isCarried(headerText: string): boolean {
+  for (let at = 0; at < headerText.length; ) {
+    const end = headerText.indexOf("\r\n", at);
+    if (end <= at || !isCarriedLine(headerText, at)) return false;
+    at = end + 2;
   }
-  return kept;
+  return true;
+}
+
+/** Looks at the line that begins there. */
+function isCarriedLine(text: string, at: number): boolean {
+  const colon = text.indexOf(":", at);
+  if (colon <= at) return false;
+  const end = text.indexOf("\r\n", at);
+  if (end >= 0 && end < colon) return false;
+  if (
+    colon - at > NATS_PREFIX.length &&
+    text.slice(at, at + NATS_PREFIX.length).toLowerCase() === NATS_PREFIX
+  )
+    return false;
+  return !RESERVED_HEADERS.some((name) => colon - at === name.length && text.startsWith(name, at));
 }
 
 export function headerLine(name: string, value: string | number): string {

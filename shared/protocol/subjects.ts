@@ -14,6 +14,7 @@ export const SUBJECT = {
   /** Uplink blocks of every node. Not captured by a stream: that would answer before the sequencer does. */
   ingest: "cim.ingest.*",
   refused: "cim.refused.>",
+  readers: "cim.readers.>",
 } as const;
 
 /** The log's control records, by kind. Published below `cim.log._cim.`, stored below `cim.events._cim.`. */
@@ -27,6 +28,29 @@ export const statusSubject = (node: string): string => `cim.node.${node}.status`
 /** Where a node's answers to its hub go: under its own name, as it may publish into nobody's inbox. */
 export const nodeReplySubject = (node: string, id: string): string => `cim.node.${node}.reply.${id}`;
 export const nodeReplies = (node: string): string => `cim.node.${node}.reply.>`;
+/**
+ * Answers about a node's health, to one run of a coordinator. They say what was asked and when, by the coordinator's own
+ * counting: nothing has to be remembered of a question.
+ */
+export const healthReplySubject = (node: string, run: string, of: HealthSource, atMs: number): string =>
+  `${nodeReplySubject(node, `health-${run}`)}.${of}.${Math.round(atMs)}`;
+export const healthReplies = (run: string): string => `cim.node.*.reply.health-${run}.>`;
+export type HealthSource = "agent" | "server";
+
+/** Reads the subject of such an answer. */
+export function readHealthReply(
+  subject: string,
+): { readonly node: string; readonly of: HealthSource; readonly atMs: number } | undefined {
+  const [, , node, , , of, atMs] = subject.split(".");
+  if (node === undefined || (of !== "agent" && of !== "server")) return undefined;
+  return { node, of, atMs: Number(atMs) };
+}
+
+/** The cheapest question to JetStream's API: of the own server, or of a leaf's over its link (its domain is its name). */
+export const serverApiSubject = (leaf?: string): string =>
+  leaf === undefined ? "$JS.API.INFO" : `$JS.${leaf}.API.INFO`;
+/** Of a durable name: where its reader stands. */
+export const readerSubject = (name: string): string => `cim.readers.${name}`;
 export const refusedSubject = (reason: string, eventSubject: string): string =>
   `cim.refused.${reason}.${eventSubject.slice(EVENTS_PREFIX.length)}`;
 export const controlRecordPublishSubject = (kind: ControlKind): string => `${LOG_PREFIX}_cim.${kind}`;
@@ -57,6 +81,13 @@ export interface EventAddress {
 }
 
 const TOKEN = /^[^\s.*>\p{Cc}]+$/u;
+
+const EVENT_SUBJECT = /^cim\.events\.(?!_)[^\s.*>\p{Cc}]+(?:\.[^\s.*>\p{Cc}]+)+$/u;
+
+/** Whether an event may have it: a domain, then at least a type, tokens all of them. */
+export function isEventSubject(subject: string): boolean {
+  return EVENT_SUBJECT.test(subject);
+}
 
 /** One subject token: no space, dot, wildcard or control character, not empty. */
 export function isToken(token: string): boolean {
