@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { AppendCancelled } from "./append-errors.ts";
-import type { Stored, Unit } from "./write-events.ts";
+import type { Unit } from "./write-events.ts";
+import type { Stored } from "./write-outcome.ts";
 
 /** What became of a unit: what was stored, or the error its caller gets. */
 export type Settled = readonly Stored[] | Error;

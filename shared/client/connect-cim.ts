@@ -17,7 +17,7 @@ import { type FindOptions, type Found, findEvent } from "./find-event.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
 import { Subscription } from "./reader/subscription.ts";
-import type { Stored } from "./write-events.ts";
+import type { Stored } from "./write-outcome.ts";
 
 export {
   AppendCancelled,

@@ -6,7 +6,8 @@ import { EVENTS_PREFIX } from "../protocol/subjects.ts";
 import { EventRejected, OutboxFull, StoreUnavailable, VersionConflict } from "./append-errors.ts";
 import type { Settled, Written } from "./append-queue.ts";
 import { askWhy } from "./ask-why.ts";
-import { type Unit, type UnitOutcome, writeUnits } from "./write-events.ts";
+import { type Unit, writeUnits } from "./write-events.ts";
+import type { UnitOutcome } from "./write-outcome.ts";
 
 export interface OutboxWriterInit {
   readonly nc: NatsConnection;

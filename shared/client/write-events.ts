@@ -1,9 +1,4 @@
-import {
-  type NatsConnection,
-  NoRespondersError,
-  PermissionViolationError,
-  RequestError,
-} from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import {
   MAX_BATCH_MESSAGES,
   type OutgoingMessage,
@@ -12,28 +7,23 @@ import {
   writeOne,
 } from "../nats/batch-publisher.ts";
 import { getMessage } from "../nats/get-message.ts";
-import { headerValue } from "../protocol/headers.ts";
+import { headerLine, headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
-import { type ActualVersion, expectationLines, firstInOutbox, VersionReader } from "./expectation.ts";
+import { expectationLines, firstInOutbox, VersionReader } from "./expectation.ts";
 import { TrimmedHistory } from "./trimmed-history.ts";
+import {
+  CONTAINS_DUPLICATE,
+  isForItsPlace,
+  outcomeOf,
+  type Stored,
+  type UnitOutcome,
+  unsentAfter,
+  WRONG_VERSION,
+} from "./write-outcome.ts";
 
 /** Events that one caller appended with one call: stored in order, several all or not at all. */
 export type Unit = readonly EncodedEvent[];
-
-export interface Stored {
-  readonly seq: number;
-  readonly duplicate?: true;
-}
-
-export type UnitOutcome =
-  | { readonly kind: "stored"; readonly events: readonly Stored[] }
-  | { readonly kind: "full"; readonly reason: string }
-  | { readonly kind: "rejected"; readonly reason: string }
-  /** `again`: nobody took it, as while a server starts; the same a moment later may work. */
-  | { readonly kind: "not-stored"; readonly reason: string; readonly again: boolean }
-  | { readonly kind: "conflict"; readonly event: EncodedEvent; readonly actual: ActualVersion }
-  | { readonly kind: "unknown"; readonly reason: string };
 
 /** Where units are written. */
 export interface Place {
@@ -48,14 +38,8 @@ interface Outbox extends Place {
 
 /** Up to so many single events go as plain publishes: an atomic batch costs a folder and a sync of its own. */
 const MAX_PLAIN = 8;
-
-/** JetStream error codes (nats-server's errors.json). */
-const STORE_FAILED = 10077;
-const NO_RESOURCES: ReadonlySet<number> = new Set([10023, 10028, 10047]);
-const TOO_LARGE = 10054;
-const CONTAINS_DUPLICATE = 10201;
-/** 10164: the same, said of an event that is being written. */
-const WRONG_VERSION: ReadonlySet<number> = new Set([10071, 10164]);
+/** More of them, where a batch can't be: each waits for the server's sync of the one before it anyway. */
+const MAX_CHAINED = 64;
 
 /**
  * Writes units to the outbox in their order, with as few syncs as it can, and says of each what became of it. An atomic
@@ -74,7 +58,7 @@ export async function writeUnits(place: Place, units: readonly Unit[]): Promise<
   const sent = units.filter((unit) => !late.has(unit));
   note(sent, await writeSent(outbox, sent));
   const waiting = [...late];
-  if ([...outcomes.values()].some(({ kind }) => kind === "unknown")) {
+  if ([...outcomes.values()].some(({ kind }) => kind === "unknown" || kind === "not-stored")) {
     note(
       waiting,
       waiting.map(() => VERSION_CHANGED),
@@ -115,8 +99,8 @@ async function writeGroup(outbox: Outbox, units: readonly Unit[]): Promise<UnitO
   if (units.length === 1 && first) return [await writeUnit(outbox, first)];
   const result = await writeBatch(outbox, events);
   if (result.kind === "stored") {
-    let seq = result.lastSeq - events.length;
-    return units.map((unit) => ({ kind: "stored", events: unit.map(() => ({ seq: ++seq })) }));
+    const seqs = seqsOf(result.lastSeq, events.length);
+    return units.map((unit) => ({ kind: "stored", events: seqs.splice(0, unit.length) }));
   }
   if (result.kind === "refused" && WRONG_VERSION.has(result.errCode))
     return await writeJudged(outbox, units, expects);
@@ -183,10 +167,7 @@ async function storedBefore({ nc, timeoutMs }: Outbox, unit: Unit, firstSeq: num
   return { kind: "stored", events: unit.map((_, at) => ({ seq: firstSeq + at, duplicate: true })) };
 }
 
-/**
- * Ends at the first that the store did not take, or did not answer: the others would only be stored before it, should it
- * be sent again because the connection breaks before its caller is told.
- */
+/** Ends at the first that the store did not take, or did not answer. */
 async function writeEach(outbox: Outbox, units: readonly Unit[]): Promise<UnitOutcome[]> {
   const outcomes: UnitOutcome[] = [];
   for (let at = 0; at < units.length; ) {
@@ -199,12 +180,8 @@ async function writeEach(outbox: Outbox, units: readonly Unit[]): Promise<UnitOu
         : [await writeUnit(outbox, unit)];
     outcomes.push(...written);
     at = end;
-    const failed = written.find(({ kind }) => kind === "not-stored" || kind === "unknown");
-    if (failed && failed !== VERSION_CHANGED && "reason" in failed) {
-      const again = failed.kind === "unknown" || (failed.kind === "not-stored" && failed.again);
-      const unsent: UnitOutcome = { kind: "not-stored", reason: failed.reason, again };
-      return [...outcomes, ...units.slice(at).map(() => unsent)];
-    }
+    const unsent = unsentAfter(written);
+    if (unsent) return [...outcomes, ...units.slice(at).map(() => unsent)];
   }
   return outcomes;
 }
@@ -212,10 +189,7 @@ async function writeEach(outbox: Outbox, units: readonly Unit[]): Promise<UnitOu
 async function writeUnit(outbox: Outbox, unit: Unit): Promise<UnitOutcome> {
   if (unit.length === 1) return (await writePlain(outbox, unit))[0] as UnitOutcome;
   const result = await writeBatch(outbox, unit);
-  if (result.kind === "stored") {
-    const before = result.lastSeq - unit.length;
-    return { kind: "stored", events: unit.map((_, at) => ({ seq: before + 1 + at })) };
-  }
+  if (result.kind === "stored") return { kind: "stored", events: seqsOf(result.lastSeq, unit.length) };
   if (result.kind === "refused" && WRONG_VERSION.has(result.errCode)) {
     return await judgeRefused(outbox, unit);
   }
@@ -231,26 +205,66 @@ async function writeUnit(outbox: Outbox, unit: Unit): Promise<UnitOutcome> {
   return { kind: "stored", events: outcomes.flatMap((one) => (one.kind === "stored" ? one.events : [])) };
 }
 
-/** Pipelined; the server stores a connection's messages in the order they were sent. */
+/**
+ * Pipelined, each behind the one before it by that one's id: what nobody took, as while a server starts, is not overtaken
+ * by what was sent after it. The server looks at a repeated id and at an expected version first, so those tell themselves.
+ * Where another writer came in between, the rest goes as a batch; where that can't be, it is chained anew, and gets on by
+ * one at least each time.
+ */
 async function writePlain(outbox: Outbox, events: Unit): Promise<UnitOutcome[]> {
   const { nc, timeoutMs } = outbox;
-  const results = await Promise.all(events.map((event) => writeOne(nc, messageOf(event), timeoutMs)));
-  return await Promise.all(
-    results.map((result, at) =>
-      result.kind === "refused" && WRONG_VERSION.has(result.errCode)
-        ? judgeRefused(outbox, [events[at] as EncodedEvent])
-        : outcomeOf(result),
-    ),
-  );
+  const outcomes: UnitOutcome[] = [];
+  let tryBatch = true;
+  while (outcomes.length < events.length) {
+    const sent = events.slice(outcomes.length, outcomes.length + MAX_CHAINED);
+    const results = await Promise.all(
+      sent.map((event, at) => writeOne(nc, messageOf(event, sent[at - 1]), timeoutMs)),
+    );
+    const brokenAt = results.findIndex((result, at) => at > 0 && isForItsPlace(result));
+    const answered = results.slice(0, brokenAt < 0 ? sent.length : brokenAt);
+    outcomes.push(
+      ...(await Promise.all(
+        answered.map((result, at) =>
+          result.kind === "refused" && WRONG_VERSION.has(result.errCode)
+            ? judgeRefused(outbox, [sent[at] as EncodedEvent])
+            : outcomeOf(result),
+        ),
+      )),
+    );
+    const rest = events.slice(outcomes.length);
+    const unsent = unsentAfter(outcomes);
+    if (unsent) return [...outcomes, ...rest.map(() => unsent)];
+    if (brokenAt < 0 || rest.length < 2 || !tryBatch) continue;
+    const result = await writeBatch(outbox, rest);
+    if (result.kind === "stored") return [...outcomes, ...seqsOf(result.lastSeq, rest.length).map(storedAt)];
+    if (result.kind === "unknown") return [...outcomes, ...rest.map(() => outcomeOf(result))];
+    tryBatch = false;
+  }
+  return outcomes;
 }
 
 function writeBatch({ nc, timeoutMs }: Outbox, events: Unit): Promise<WriteResult> {
-  return writeAtomically(nc, events.map(messageOf), timeoutMs);
+  return writeAtomically(
+    nc,
+    events.map((event) => messageOf(event)),
+    timeoutMs,
+  );
 }
 
-function messageOf(event: EncodedEvent): OutgoingMessage {
-  const { message, expectation } = event;
-  return expectation ? { ...message, headerText: expectationLines(event) + message.headerText } : message;
+/** What a batch has stored, of which the server tells the last sequence alone. */
+function seqsOf(lastSeq: number, count: number): Stored[] {
+  return Array.from({ length: count }, (_, at) => ({ seq: lastSeq - count + 1 + at }));
+}
+
+function storedAt(event: Stored): UnitOutcome {
+  return { kind: "stored", events: [event] };
+}
+
+function messageOf(event: EncodedEvent, before?: EncodedEvent): OutgoingMessage {
+  const { message } = event;
+  const lines =
+    expectationLines(event) + (before ? headerLine("Nats-Expected-Last-Msg-Id", before.identity.id) : "");
+  return lines === "" ? message : { ...message, headerText: lines + message.headerText };
 }
 
 /**
@@ -267,31 +281,4 @@ export function overtaken(units: readonly Unit[]): ReadonlySet<Unit> {
     else for (const { aggregate } of unit) written.add(aggregate);
   }
   return late;
-}
-
-/** Reads the server's answer about one message, or one batch. Pure. */
-export function outcomeOf(result: WriteResult): UnitOutcome {
-  switch (result.kind) {
-    case "stored":
-      return {
-        kind: "stored",
-        events: [{ seq: result.lastSeq, ...(result.duplicate && { duplicate: true }) }],
-      };
-    case "refused": {
-      const { errCode, reason } = result;
-      // 10077 carries whatever the store said: a limit, in Go's words, or trouble with the disk.
-      if (NO_RESOURCES.has(errCode) || (errCode === STORE_FAILED && /^maximum /.test(reason)))
-        return { kind: "full", reason };
-      if (errCode === TOO_LARGE) return { kind: "rejected", reason };
-      return { kind: "not-stored", reason: `${reason} (${errCode})`, again: false };
-    }
-    case "unknown": {
-      const cause = result.cause instanceof RequestError ? result.cause.cause : result.cause;
-      if (cause instanceof NoRespondersError) {
-        return { kind: "not-stored", reason: "no stream takes events there", again: true };
-      }
-      if (cause instanceof PermissionViolationError) return { kind: "rejected", reason: cause.message };
-      return { kind: "unknown", reason: result.reason };
-    }
-  }
 }

@@ -1,12 +1,17 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
+import { connectCim } from "../../shared/client/connect-cim.ts";
 import { type EncodedEvent, encodeEvent } from "../../shared/client/event-to-append.ts";
 import { OutboxWriter } from "../../shared/client/outbox-writer.ts";
 import { writeUnits } from "../../shared/client/write-events.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
 import { ensureStream } from "../../shared/nats/ensure-stream.ts";
-import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
+import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
+import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import { outboxStream } from "../../shared/nats/streams.ts";
+import { headerValue } from "../../shared/protocol/headers.ts";
+import { STREAM } from "../../shared/protocol/names.ts";
 import { startNatsServer } from "../support/nats-server.ts";
 
 const MiB = 1024 * 1024;
@@ -55,5 +60,55 @@ test("what the store does not take is not overtaken by what was appended after i
     undefined,
   );
   expect(state.messages).toBe(0);
+  await nc.close();
+});
+
+async function ids(nc: NatsConnection): Promise<string[]> {
+  const { last_seq } = await streamState(nc, STREAM.outbox);
+  await using reader = await new StreamReader({ nc, stream: STREAM.outbox, startSeq: 1 }).start();
+  const all: string[] = [];
+  while (all.length < last_seq)
+    for (const { headerText } of await reader.next()) all.push(headerValue(headerText, "Nats-Msg-Id") ?? "");
+  return all;
+}
+
+test("what nobody takes yet is not overtaken by what was appended after it", async () => {
+  await using server = await startNatsServer();
+  const nc = await connectNats({ url: server.url, name: "test" });
+  const config = outboxStream({ maxBytes: MiB, maxPayload: MiB });
+  // As in the moment in which a server that starts begins to take events: the first of a burst was too early.
+  await ensureStream(nc, { ...config, subjects: ["cim.events.late.>"] });
+  const four = ["early", "late", "late", "late"].map((domain, n) => ({ domain, type: "T", id: `${n}` }));
+  const units = four.map((one) => [encodeEvent(one, { eventBytes: MiB, node: "test" })]);
+  const outcomes = await writeUnits({ nc, node: "test", timeoutMs: 30_000 }, units);
+  const again = { kind: "not-stored", again: true };
+  expect(outcomes).toEqual(four.map(() => expect.objectContaining(again)));
+  expect(await ids(nc)).toEqual([]);
+  await using cim = await connectCim({ url: server.url, timeoutMs: 60_000 });
+  const appends = four.map((one) => cim.append(one));
+  await jetStreamApi(nc, `STREAM.UPDATE.${STREAM.outbox}`, config);
+  expect((await Promise.all(appends)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  expect(await ids(nc)).toEqual(["0", "1", "2", "3"]);
+  await nc.close();
+});
+
+test("of clients that append a few at once, each keeps its order beside the others, and nothing is there twice", async () => {
+  await using server = await startNatsServer();
+  const nc = await connectNats({ url: server.url, name: "test" });
+  await ensureStream(nc, outboxStream({ maxBytes: 64 * MiB, maxPayload: MiB }));
+  const write = async (who: string) => {
+    await using cim = await connectCim({ url: server.url });
+    const written: string[] = [];
+    for (let round = 0; round < 30; round++) {
+      const five = [0, 1, 2, 3, 4].map((n) => `${who}-${round}-${n}`);
+      written.push(...five);
+      await Promise.all(five.map((one) => cim.append({ domain: "d", type: "T", id: one })));
+    }
+    return written;
+  };
+  const all = await Promise.all(["a", "b", "c"].map(write));
+  const found = await ids(nc);
+  for (const written of all) expect(found.filter((one) => one[0] === written[0]?.[0])).toEqual(written);
+  expect(found).toHaveLength(3 * 150);
   await nc.close();
 });
