@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { loadavg } from "node:os";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
-import type { Config } from "../shared/config/index.ts";
+import { type Config, contractsHash } from "../shared/config/index.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import { diskSpace } from "../shared/nats/server-health.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
@@ -153,7 +153,7 @@ export class OwnNode {
   }
 
   async #heartbeat(): Promise<Heartbeat> {
-    const { config, conditions, copy } = this.#init;
+    const { nc, config, conditions, copy } = this.#init;
     const outbox = await this.outbox.state();
     const { confirmed } = this.uplink;
     const oldestUs = outbox.last > confirmed ? await this.outbox.storedAtUs(confirmed) : undefined;
@@ -165,6 +165,7 @@ export class OwnNode {
     return {
       version: PROTOCOL_VERSION,
       build: VERSION,
+      ...(nc.info && { server: nc.info.version }),
       node: config.node,
       run: this.#run,
       startedMs: this.#startedMs,
@@ -172,6 +173,8 @@ export class OwnNode {
       intervalMs: config.heartbeat.intervalMs,
       region: config.region,
       capabilities: [...config.capabilities],
+      coordinates: config.coordinates,
+      contracts: contractsHash(config.sync),
       incarnation: this.uplink.incarnation,
       reign,
       outbox: {

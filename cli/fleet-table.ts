@@ -11,7 +11,8 @@ const HEADING = ["NODE", "HEALTH", "LINK", "IN THE LOG", "LAG", "COPY", "RUNWAY"
 export function fleetTable(nodes: readonly NodeView[], nowMs: number): string[] {
   const rows = nodes.map((node) => [
     node.name,
-    node.health.state,
+    // A doubt is shown as one.
+    node.health.suspect ? `${node.health.state}?` : node.health.state,
     linkWords(node, nowMs),
     watermarkWords(node),
     ...[lagWords(node.origin?.lagEvents, node.origin?.lagSeconds), copyWords(node), runwayWords(node)].map(

@@ -59,6 +59,11 @@ function saidWords({ url, region, capabilities }: NodeView["said"][number]): str
   return words.join(", ") || "nothing but the name";
 }
 
+function healthWords({ state, suspect, flapping }: NodeView["health"]): string {
+  if (flapping) return `${state} (comes and goes)`;
+  return suspect ? `${state} (suspected)` : state;
+}
+
 /** The screen of `cim nodes show`. */
 export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: number): string[] {
   const { health, heartbeat, origin, copy } = node;
@@ -67,7 +72,8 @@ export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: n
     ["role", node.role],
     ["region", node.region],
     ["capabilities", node.capabilities.join(", ") || "none"],
-    ["health", `${health.state} for ${since}: ${health.evidence.join(", ")}`],
+    ["health", `${healthWords(health)} for ${since}: ${health.evidence[0] ?? ""}`],
+    ["evidence", health.evidence.slice(1).join(", ")],
     ["known from", node.sources.join(", ")],
     ...node.said.map((said): [string, string] => [`by ${said.source}`, saidWords(said)]),
     ["link", linkWords(node, nowMs)],

@@ -4,13 +4,11 @@ import type { Config } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { Discovery } from "../shared/discovery/discovery.ts";
-import { ContestedNames } from "../shared/nats/contested-names.ts";
-import type { LinkChange } from "../shared/nats/link-table.ts";
-import { heartbeat } from "../shared/protocol/messages.ts";
 import { formatReign } from "../shared/protocol/reign.ts";
-import { inboxPrefix, SUBJECT } from "../shared/protocol/subjects.ts";
+import { inboxPrefix } from "../shared/protocol/subjects.ts";
 import { EventTotals } from "./fleet/event-totals.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { FleetWatch } from "./fleet/fleet-watch.ts";
 import { IngestTimes } from "./fleet/ingest-times.ts";
 import { LagWatch } from "./fleet/lag-watch.ts";
 import { type ReplicationView, replicationView } from "./fleet/replication-view.ts";
@@ -28,10 +26,10 @@ export class Coordinator implements Daemon {
   #config: Config;
   readonly #frame: DaemonFrame;
   readonly #fleet: Fleet;
+  readonly #watch: FleetWatch;
   readonly #discovery: Discovery;
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
-  readonly #contested = new ContestedNames();
   readonly #lag = new LagWatch();
   #judgeTimer: NodeJS.Timeout | undefined;
   #own: OwnNode | undefined;
@@ -48,8 +46,9 @@ export class Coordinator implements Daemon {
       program: "cim-coordinator",
       metrics: ["coordinator", "agent"],
       onServer: (up) => void this.#onServer(up),
-      onLink: (change) => this.#onLink(change),
+      onLink: (change) => this.#watch.onLink(change),
     });
+    this.#watch = new FleetWatch({ fleet: this.#fleet, config, conditions: this.#frame.conditions });
     this.#discovery = new Discovery({
       settings: config.discovery,
       conditions: this.#frame.conditions,
@@ -74,11 +73,7 @@ export class Coordinator implements Daemon {
     });
     this.#leadership = this.#newLeadership(nc);
     await this.#leadership.start();
-    nc.subscribe(SUBJECT.heartbeats, {
-      callback: (error, message) => {
-        if (!error) this.#onHeartbeat(message.subject, message.data);
-      },
-    });
+    this.#watch.start(nc);
     await this.#frame.server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#frame.ready();
@@ -110,6 +105,7 @@ export class Coordinator implements Daemon {
     clearInterval(this.#judgeTimer);
     // First: a lease that is lost or won while the rest ends must not begin anything.
     await this.#leadership?.end();
+    await this.#watch[Symbol.asyncDispose]();
     await this.#discovery[Symbol.asyncDispose]();
     await this.#shipOwn(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
@@ -261,41 +257,21 @@ export class Coordinator implements Daemon {
     });
   }
 
-  #onLink(change: LinkChange): void {
-    this.#fleet.onLink(change, Date.now());
-    this.#contested.observe(change);
-  }
-
   /** What follows from the numbers, looked at once a second. */
   #judge(): void {
     const nowMs = Date.now();
-    const contested = this.#contested.names(nowMs);
     const nodes = this.#nodes();
     const seen = nodes.filter(
       ({ role, link, health }) => role === "leaf" && (link.up || health.state === "up"),
     );
     this.#discovery.review(new Set(seen.map(({ name }) => name)), nowMs);
-    for (const { name } of nodes) {
-      const twice = contested.includes(name) || this.#fleet.isDuplicate(name, nowMs);
-      this.#frame.conditions.set(twice, "duplicate-name", { node: name }, name);
-    }
+    this.#watch.judge(nodes, this.#frame.server.links, nowMs);
     if (!this.#sequencer?.reign) return;
     this.#lag.judge(this.#replication(), this.#nodes(), this.#frame.conditions, nowMs);
   }
 
-  #onHeartbeat(subject: string, data: Uint8Array): void {
-    let parsed: ReturnType<typeof heartbeat.safeParse>;
-    try {
-      parsed = heartbeat.safeParse(JSON.parse(Buffer.from(data).toString("utf8")));
-    } catch {
-      return;
-    }
-    // A leaf may publish under its own name only; what the body claims must agree with that.
-    if (!parsed.success || subject.split(".")[2] !== parsed.data.node) return;
-    this.#fleet.onHeartbeat(parsed.data, Date.now());
-  }
-
   async #onServer(up: boolean): Promise<void> {
+    this.#watch.onServer(up);
     if (!up) {
       this.#own?.uplink.linkDown();
       return;

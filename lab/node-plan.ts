@@ -157,5 +157,9 @@ export function configDocument(
       ...(region !== undefined && { region }),
       capabilities,
     })),
+    // Past the link's proxy, as a host that is reached by another way: a dead server is told from a cut link.
+    discovery: {
+      staticNodes: leaves.map(({ name, ports }) => ({ name, url: `nats://${labHost}:${ports.nats}` })),
+    },
   };
 }

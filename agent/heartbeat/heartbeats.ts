@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
@@ -11,16 +12,21 @@ export interface HeartbeatsInit {
   readonly make: () => Promise<Heartbeat>;
 }
 
+/** The own server takes a message in less; one that does not is stopped, or gone as well. */
+const GOODBYE_TIMEOUT_MS = 500;
+
 /**
  * Says at a steady pace that the node lives and how it is, and answers who asks for it (`cim.node.<node>.status`).
- * About 700 bytes each; without compression a day is 240 MB at 250 ms (lan), 60 MB at 1 s (wan), 6 MB at 10 s
- * (satellite).
+ * When it ends in order it says goodbye. About 700 bytes each; without compression a day is 240 MB at 250 ms (lan), 60 MB
+ * at 1 s (wan), 6 MB at 10 s (satellite).
  */
 export class Heartbeats {
   readonly #init: HeartbeatsInit;
   #timer: NodeJS.Timeout | undefined;
   #subscription: Subscription | undefined;
   #making = false;
+  #last: Heartbeat | undefined;
+  #ended = false;
 
   constructor(init: HeartbeatsInit) {
     this.#init = init;
@@ -49,7 +55,11 @@ export class Heartbeats {
     if (this.#making || nc.isClosed()) return;
     this.#making = true;
     try {
-      nc.publish(heartbeatSubject(node), JSON.stringify(await this.#init.make()));
+      const heartbeat = await this.#init.make();
+      // After the goodbye it would be taken for a return.
+      if (this.#ended) return;
+      this.#last = heartbeat;
+      nc.publish(heartbeatSubject(node), JSON.stringify(heartbeat));
     } catch (error) {
       log.debug({ err: error }, "no heartbeat: the own server does not answer");
     } finally {
@@ -59,6 +69,23 @@ export class Heartbeats {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#ended = true;
     this.#subscription?.unsubscribe();
+    await this.#goodbye();
+  }
+
+  /** With what was said last: to ask the own server for more would only delay the end. */
+  async #goodbye(): Promise<void> {
+    const { nc, node, log } = this.#init;
+    if (!this.#last || nc.isClosed()) return;
+    try {
+      nc.publish(
+        heartbeatSubject(node),
+        JSON.stringify({ ...this.#last, sentMs: Date.now(), goodbye: true }),
+      );
+      await Promise.race([nc.flush(), sleep(GOODBYE_TIMEOUT_MS, undefined, { ref: false })]);
+    } catch (error) {
+      log.debug({ err: error }, "no goodbye: the own server does not answer");
+    }
   }
 }

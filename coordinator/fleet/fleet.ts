@@ -5,76 +5,57 @@ import {
   type SourceName,
   type Witness,
 } from "../../shared/discovery/discovered-node.ts";
-import { mergeSaid, PRECEDENCE } from "../../shared/discovery/merge-said.ts";
 import type { LinkChange } from "../../shared/nats/link-table.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
-import { type Health, type HealthState, judgeHealth } from "./node-health.ts";
+import { AttentionClock } from "../health/attention-clock.ts";
+import type { ProbeResult } from "../health/node-detector.ts";
+import type { NodeRecord } from "../registry/node-record.ts";
+import type { FleetNode } from "./fleet-node.ts";
+import { KnownNode, type Moment } from "./known-node.ts";
 
-/** A node as the coordinator knows it. */
-export interface FleetNode {
-  readonly name: string;
-  readonly role: "hub" | "leaf";
-  readonly region: string;
-  readonly capabilities: readonly string[];
-  readonly health: Health & { readonly since: string };
-  /** Where it can be probed; null: nobody says. */
-  readonly url: string | null;
-  /** Who says that it exists. */
-  readonly sources: readonly string[];
-  /** What each of them says of it, in the order of precedence. */
-  readonly said: readonly Said[];
-  readonly link: { readonly up: boolean; readonly since: string | null; readonly rttMs: number | null };
-  readonly firstSeen: string | null;
-  readonly lastSeen: string | null;
-  readonly heartbeat: Heartbeat | null;
-  /** Since that heartbeat came, ms by the coordinator's own clock. */
-  readonly silentForMs: number | null;
+export type { FleetNode, Said } from "./fleet-node.ts";
+
+/** Something that changed in the fleet. */
+export interface FleetChange {
+  /** `health`: another state, a doubt, or the end of one. `forgotten`: `node` is what it was last. */
+  readonly kind: "appeared" | "health" | "forgotten";
+  readonly node: FleetNode;
 }
 
-/** What one source says of a node. */
-export interface Said {
-  readonly source: Witness;
-  readonly url: string | null;
-  readonly region: string | null;
-  readonly capabilities: readonly string[];
+/** What is to be asked now: `atMs` is to be handed back with the answers. */
+export interface DueQuestions {
+  readonly asks: readonly { readonly name: string; readonly role: "hub" | "leaf"; readonly atMs: number }[];
+  readonly probes: readonly { readonly name: string; readonly url: string; readonly atMs: number }[];
 }
 
-interface Known {
-  readonly name: string;
-  role: "hub" | "leaf";
-  readonly said: Map<Witness, DiscoveredNode>;
-  linked: boolean;
-  linkSinceMs: number | undefined;
-  rttMs: number | null;
-  heartbeat: Heartbeat | undefined;
-  heardAtMs: number | undefined;
-  firstSeenMs: number | undefined;
-  lastSeenMs: number | undefined;
-  state: HealthState | undefined;
-  stateSinceMs: number;
-  /** Another run's heartbeat came while this one still spoke. */
-  secondRunAtMs: number | undefined;
-}
+/** A node that nobody lists, and that was never listed, is kept so long after it was last heard. */
+const KEPT_UNNAMED_MS = 24 * 60 * 60_000;
 
-/** Two runs of one name within so many heartbeats are two agents, not a restart. */
-const DUPLICATE_WINDOW_INTERVALS = 8;
-
-/** Which nodes there are and how they are: from configuration, discovery, links and heartbeats. Times are passed in, ms. */
+/** Which nodes there are and how they are: from configuration, discovery, links, heartbeats and answers. Times are passed in, ms. */
 export class Fleet {
-  readonly #nodes = new Map<string, Known>();
-  readonly #startedMs: number;
+  readonly #nodes = new Map<string, KnownNode>();
+  readonly #clock = new AttentionClock();
+  readonly #listeners = new Set<(change: FleetChange) => void>();
+  readonly #present = new Set<string>();
+  #detector: ConstructorParameters<typeof KnownNode>[1];
+  #keys = new Map<string, string>();
+  /** Links up that bear the name of a node with another key. */
+  readonly #impostors = new Map<number, string>();
+  #sorted: KnownNode[] | undefined;
+  #nowMs: number;
 
   constructor(config: Config, nowMs: number) {
-    this.#startedMs = nowMs;
+    this.#nowMs = nowMs;
+    this.#detector = detectorOf(config);
     this.configure(config);
   }
 
   /** Takes the configured nodes over; those no longer configured stay while they are linked or speak. */
   configure(config: Config): void {
     const { node: name, region, capabilities, leaves } = config;
-    const hub = this.#known(name);
-    hub.role = "hub";
-    hub.linked = true;
+    this.#detector = detectorOf(config);
+    this.#keys = new Map(leaves.map((leaf) => [leaf.name, leaf.publicKey]));
+    this.#known(name).role = "hub";
     this.#say("configuration", [{ name, region, capabilities }, ...leaves].map(asDiscovered));
   }
 
@@ -83,119 +64,191 @@ export class Fleet {
     this.#say(source, nodes);
   }
 
+  /** What was known when a coordinator last wrote it down. Nobody of these is up before it shows itself. */
+  restore(records: readonly NodeRecord[]): void {
+    for (const record of records) this.#known(record.name).restore(record);
+    for (const { name } of records) this.#touch(this.#known(name), this.#moment(this.#nowMs));
+  }
+
+  /** The hub's own server is there, or not. */
+  onOwnServer(hub: string, up: boolean, nowMs: number): void {
+    const node = this.#known(hub);
+    if (node.linked === up) return;
+    const moment = this.#moment(nowMs);
+    node.linked = up;
+    node.detector.link(up, moment.atMs);
+    this.#touch(node, moment);
+  }
+
   onLink(change: LinkChange, nowMs: number): void {
-    const node = this.#known(change.link.name);
-    node.linked = change.kind === "up";
-    node.linkSinceMs = nowMs;
-    node.rttMs = change.link.rttMs;
-    node.firstSeenMs ??= nowMs;
+    const { name, cid, publicKey } = change.link;
+    const key = this.#keys.get(name);
+    if (change.kind === "up" && key !== undefined && publicKey !== null && publicKey !== key) {
+      this.#impostors.set(cid, name);
+      return;
+    }
+    if (this.#impostors.delete(cid)) return;
+    const moment = this.#moment(nowMs);
+    const node = this.#known(name);
+    node.onLink(change, moment);
+    this.#touch(node, moment);
   }
 
   /** Round trips as last listed. */
   onRoundTrip(name: string, rttMs: number | null): void {
-    this.#known(name).rttMs = rttMs;
+    const node = this.#nodes.get(name);
+    if (!node) return;
+    node.rttMs = rttMs;
+    node.detector.roundTrip(rttMs);
   }
 
-  onHeartbeat(heartbeat: Heartbeat, nowMs: number): void {
+  /** @param asked it is the answer to a question, not one of those that come at a pace */
+  onHeartbeat(heartbeat: Heartbeat, nowMs: number, asked = false): void {
+    const moment = this.#moment(nowMs);
     const node = this.#known(heartbeat.node);
-    const before = node.heartbeat;
-    if (before && before.run !== heartbeat.run && heartbeat.startedMs < before.startedMs) {
-      // The older of two is still alive: the newer one did not replace it.
-      node.secondRunAtMs = nowMs;
-    } else {
-      node.heartbeat = heartbeat;
-    }
-    node.heardAtMs = nowMs;
-    node.firstSeenMs ??= nowMs;
-    node.lastSeenMs = nowMs;
-    node.said.set("heartbeat", asDiscovered({ ...heartbeat, name: heartbeat.node }));
+    const { state, suspect } = node.detector.standing;
+    // A hub's coordinators take turns: one that was paused speaks until it sees that another leads.
+    const currentSpeaks = node.role === "leaf" && state === "up" && !suspect;
+    if (heartbeat.goodbye && !node.runs.isCurrent(heartbeat.run)) return;
+    if (!node.runs.take(heartbeat, moment.atMs, currentSpeaks)) return;
+    node.onHeartbeat(heartbeat, asked, moment);
+    this.#touch(node, moment);
   }
 
-  /** Two agents seem to run under one name. */
+  /** The API of a node's server answered what was asked at `askedAtMs`. */
+  onServerAnswer(name: string, askedAtMs: number, nowMs: number): void {
+    const node = this.#nodes.get(name);
+    if (!node) return;
+    const moment = this.#moment(nowMs);
+    node.detector.serverAnswered(askedAtMs, moment.atMs);
+    this.#touch(node, moment);
+  }
+
+  /** What the probe that was due at `beganAtMs` found. */
+  onProbe(name: string, result: ProbeResult, beganAtMs: number, nowMs: number): void {
+    const node = this.#nodes.get(name);
+    if (!node) return;
+    node.detector.probed(result, beganAtMs);
+    this.#touch(node, this.#moment(nowMs));
+  }
+
+  /** Draws the consequences of time, and says what is to be asked now: at most so many of each. */
+  turn(nowMs: number, most: { readonly asks: number; readonly probes: number }): DueQuestions {
+    const moment = this.#moment(nowMs);
+    const asks: DueQuestions["asks"][number][] = [];
+    const probes: DueQuestions["probes"][number][] = [];
+    for (const node of this.#nodes.values()) {
+      this.#touch(node, moment);
+      const { name, role, url, detector } = node;
+      const due = detector.questions(moment.atMs, url !== null);
+      if (due.ask && asks.length < most.asks) {
+        detector.asked(moment.atMs);
+        asks.push({ name, role, atMs: moment.atMs });
+      }
+      if (due.probe && url !== null && probes.length < most.probes) {
+        detector.probing(moment.atMs);
+        probes.push({ name, url, atMs: moment.atMs });
+      }
+    }
+    return { asks, probes };
+  }
+
+  /** Two nodes seem to go by one name: two agents speak, or a link bears it with another key than the configured one. */
   isDuplicate(name: string, nowMs: number): boolean {
-    const { role, secondRunAtMs, heartbeat } = this.#known(name);
-    // A hub's coordinators take turns: one that was paused speaks until it sees that another leads.
-    if (role === "hub") return false;
-    const windowMs = (heartbeat?.intervalMs ?? 0) * DUPLICATE_WINDOW_INTERVALS;
-    return secondRunAtMs !== undefined && nowMs - secondRunAtMs < windowMs;
+    const node = this.#nodes.get(name);
+    const { atMs } = this.#moment(nowMs);
+    if (node?.role === "leaf" && node.runs.areTwo(atMs)) return true;
+    return [...this.#impostors.values()].includes(name);
+  }
+
+  /** Seconds by which a node's clock is behind the hub's (negative: ahead); undefined while it is near. */
+  clockSkew(name: string): number | undefined {
+    const node = this.#nodes.get(name);
+    return node?.skew.toldSeconds(node.rttMs);
   }
 
   list(nowMs: number): FleetNode[] {
-    return [...this.#nodes.values()]
-      .filter((node) => node.said.size > 0 || node.linked)
-      .map((node) => this.#view(node, nowMs))
-      .sort((a, b) => Number(b.role === "hub") - Number(a.role === "hub") || a.name.localeCompare(b.name));
+    const moment = this.#moment(nowMs);
+    this.#sorted ??= [...this.#nodes.values()].sort(byRoleAndName);
+    return this.#sorted.filter((node) => this.#isPresent(node, nowMs)).map((node) => node.view(moment));
   }
 
   get(name: string, nowMs: number): FleetNode | undefined {
-    return this.list(nowMs).find((node) => node.name === name);
+    const node = this.#nodes.get(name);
+    return node && this.#isPresent(node, nowMs) ? node.view(this.#moment(nowMs)) : undefined;
+  }
+
+  /** Tells of every change as it happens. Gives a function that ends it. */
+  subscribe(listener: (change: FleetChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Drops those that are no longer there. To be called now and then. */
+  sweep(nowMs: number): void {
+    for (const node of this.#nodes.values()) {
+      if (this.#isPresent(node, nowMs)) continue;
+      this.#nodes.delete(node.name);
+      this.#sorted = undefined;
+      if (this.#present.delete(node.name)) this.#tell("forgotten", node, this.#moment(nowMs));
+    }
   }
 
   #say(source: Witness, nodes: readonly DiscoveredNode[]): void {
     const listed = new Set(nodes.map(({ name }) => name));
-    for (const node of this.#nodes.values()) {
-      if (listed.has(node.name) || !node.said.delete(source)) continue;
-      if (node.said.size === 0 && !node.linked) this.#nodes.delete(node.name);
-    }
-    for (const node of nodes) this.#known(node.name).said.set(source, node);
+    for (const node of this.#nodes.values()) if (!listed.has(node.name)) node.say(source, undefined);
+    for (const words of nodes) this.#known(words.name).say(source, words);
+    const moment = this.#moment(this.#nowMs);
+    for (const { name } of nodes) this.#touch(this.#known(name), moment);
+    this.sweep(moment.nowMs);
   }
 
-  #known(name: string): Known {
+  #isPresent(node: KnownNode, nowMs: number): boolean {
+    if (node.linked || node.isNamed) return true;
+    if (node.named) return node.detector.standing.state === "up";
+    return node.lastSeenMs !== undefined && nowMs - node.lastSeenMs < KEPT_UNNAMED_MS;
+  }
+
+  #touch(node: KnownNode, moment: Moment): void {
+    const { state } = node.detector.standing;
+    const changed = node.detector.look(moment.atMs);
+    if (node.detector.standing.state !== state) node.stateSinceMs = moment.nowMs;
+    if (!this.#present.has(node.name)) {
+      if (!this.#isPresent(node, moment.nowMs)) return;
+      this.#present.add(node.name);
+      this.#tell("appeared", node, moment);
+    } else if (changed) this.#tell("health", node, moment);
+  }
+
+  #tell(kind: FleetChange["kind"], node: KnownNode, moment: Moment): void {
+    if (this.#listeners.size === 0) return;
+    const change = { kind, node: node.view(moment) };
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  #known(name: string): KnownNode {
     let node = this.#nodes.get(name);
     if (!node) {
-      node = {
-        name,
-        role: "leaf",
-        said: new Map(),
-        linked: false,
-        linkSinceMs: undefined,
-        rttMs: null,
-        heartbeat: undefined,
-        heardAtMs: undefined,
-        firstSeenMs: undefined,
-        lastSeenMs: undefined,
-        state: undefined,
-        stateSinceMs: this.#startedMs,
-        secondRunAtMs: undefined,
-      };
+      node = new KnownNode(name, this.#detector, this.#moment(this.#nowMs));
       this.#nodes.set(name, node);
+      this.#sorted = undefined;
     }
     return node;
   }
 
-  #view(node: Known, nowMs: number): FleetNode {
-    const intervalMs = node.heartbeat?.intervalMs ?? 1000;
-    // Just started: a silence that began before is not yet known to be one.
-    const silentForMs = node.heardAtMs === undefined ? undefined : nowMs - node.heardAtMs;
-    const young = node.heardAtMs === undefined && nowMs - this.#startedMs < intervalMs * 4;
-    const judged = judgeHealth({ linked: node.linked && !young, silentForMs, intervalMs });
-    if (judged.state !== node.state) {
-      node.state = judged.state;
-      node.stateSinceMs = nowMs;
-    }
-    const said = PRECEDENCE.flatMap((source) => {
-      const words = node.said.get(source);
-      if (!words) return [];
-      const { url = null, region = null, capabilities = [] } = words;
-      return { source, url, region, capabilities };
-    });
-    const linked = node.linked && node.role === "leaf";
-    return {
-      name: node.name,
-      role: node.role,
-      ...mergeSaid(node.said),
-      health: { ...judged, since: iso(node.stateSinceMs) as string },
-      sources: [...said.map(({ source }) => source), ...(linked ? ["link"] : [])],
-      said,
-      link: { up: node.linked, since: iso(node.linkSinceMs), rttMs: node.rttMs },
-      firstSeen: iso(node.firstSeenMs),
-      lastSeen: iso(node.lastSeenMs),
-      heartbeat: node.heartbeat ?? null,
-      silentForMs: silentForMs ?? null,
-    };
+  #moment(nowMs: number): Moment {
+    this.#nowMs = nowMs;
+    return { nowMs, atMs: this.#clock.at(nowMs) };
   }
 }
 
-function iso(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
+const byRoleAndName = (a: KnownNode, b: KnownNode): number =>
+  Number(b.role === "hub") - Number(a.role === "hub") || (a.name < b.name ? -1 : 1);
+
+function detectorOf({ health, heartbeat }: Config): ConstructorParameters<typeof KnownNode>[1] {
+  const { intervalS, timeoutS, retries } = health;
+  return {
+    slow: { intervalMs: intervalS * 1000, timeoutMs: timeoutS * 1000, retries },
+    intervalMs: heartbeat.intervalMs,
+  };
 }

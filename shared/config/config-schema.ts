@@ -4,6 +4,7 @@ import { auditSection, discoverySection, healthSection, routingSection } from ".
 import { natsSection } from "./nats-section.ts";
 import {
   capabilitiesKey,
+  coordinatesKey,
   heartbeatSection,
   leavesKey,
   logSection,
@@ -30,6 +31,7 @@ export const configDocument = key(
     }),
     region: regionKey,
     capabilities: capabilitiesKey,
+    coordinates: coordinatesKey,
     dataDir: key(absolutePath, {
       what: "The daemon's own folder (mode 0700): seeds, state, and the server's store unless nats.storeDir says otherwise.",
       write: 'an absolute path, as "/var/lib/cim"',

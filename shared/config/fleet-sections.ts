@@ -63,15 +63,15 @@ export const routingSection = z.strictObject({
 
 export const healthSection = z.strictObject({
   intervalS: key(z.number().positive().max(3600).default(30), {
-    what: "Time between two probes of a node, seconds.",
+    what: "Time between two looks at a node that is well, at its server and its url, seconds. One that is suspected is asked at once.",
     write: "a number of seconds from above 0 to 3600, as 30",
   }),
   timeoutS: key(z.number().positive().max(600).default(5), {
-    what: "How long a probe may take, seconds; less than intervalS.",
+    what: "How long an answer may take, seconds; less than intervalS.",
     write: "a number of seconds, less than health.intervalS, as 5",
   }),
   retries: key(z.int().min(0).max(100).default(3), {
-    what: "Probes that must fail in a row before a node is taken for down.",
+    what: "How often in a row a node's host must refuse the probe before its server is taken for down, or the server must give no answer before it is doubted.",
     write: "a whole number from 0 to 100, as 3",
   }),
 });

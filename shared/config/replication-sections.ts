@@ -14,6 +14,26 @@ export const capabilitiesKey = key(z.array(label).max(64).default([]), {
   write: 'a list of words, as ["gpu"]',
 });
 
+export const coordinatesKey = key(
+  z
+    .strictObject({
+      latitude: key(z.number().min(-90).max(90), {
+        what: "Degrees north of the equator; negative: south.",
+        write: "a number from -90 to 90, as 52.52",
+      }),
+      longitude: key(z.number().min(-180).max(180), {
+        what: "Degrees east of Greenwich; negative: west.",
+        write: "a number from -180 to 180, as 13.4",
+      }),
+    })
+    .nullable()
+    .default(null),
+  {
+    what: "Where on the earth the node stands, if that is known; routing by distance needs it.",
+    write: 'an object, as {"latitude": 52.52, "longitude": 13.4}, or null',
+  },
+);
+
 /** A leaf that may link to this hub. */
 export const leafEntry = z.strictObject({
   name: key(nodeName, { what: "The leaf's node name.", write: 'the leaf\'s node name, as "leaf1"' }),

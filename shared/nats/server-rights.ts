@@ -7,6 +7,7 @@ import {
   ingestSubject,
   nodeReplies,
   SUBJECT,
+  serverApiSubject,
   statusSubject,
 } from "../protocol/subjects.ts";
 import type { ConfigBlock } from "./server-config-text.ts";
@@ -59,6 +60,8 @@ export function leafLinkRights(leaf: string, hubDomain: string): Rights {
         `cim.node.${leaf}.control.>`,
         `cim.node.${leaf}.commands.>`,
         statusSubject(leaf),
+        // Whether its server works, asked when its agent is silent: of its whole API this one question.
+        serverApiSubject(leaf),
       ],
     },
   };

@@ -109,11 +109,22 @@ export const ingestReply = z.discriminatedUnion("kind", [
 ]);
 export type IngestReply = z.infer<typeof ingestReply>;
 
-/** `cim.node.<node>.heartbeat`, from every agent. */
+/** Where a node stands on the earth, degrees. */
+export const coordinates = z.object({
+  latitude: z.number().min(-90).max(90),
+  longitude: z.number().min(-180).max(180),
+});
+export type Coordinates = z.infer<typeof coordinates>;
+
+/** `cim.node.<node>.heartbeat`, from every agent. What is optional is not sent by older ones. */
 export const heartbeat = z.object({
   version: z.number().int(),
   build: z.string(),
+  /** The node's nats-server. */
+  server: z.string().optional(),
   node: z.string(),
+  /** The agent ends, in order: nothing more comes from this run. */
+  goodbye: z.boolean().optional(),
   /** A random id of this run of the agent: two at once under one name show themselves. */
   run: z.string(),
   startedMs: z.number(),
@@ -121,6 +132,9 @@ export const heartbeat = z.object({
   intervalMs: z.number(),
   region: z.string().nullable(),
   capabilities: z.array(z.string()),
+  coordinates: coordinates.nullable().optional(),
+  /** A hash of how the node's domains are replicated. */
+  contracts: z.string().optional(),
   incarnation: z.number().int(),
   reign: reign.nullable(),
   outbox: z.object({

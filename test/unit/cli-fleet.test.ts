@@ -7,6 +7,15 @@ import { statusLines } from "../../cli/status.ts";
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const ago = (seconds: number) => new Date(nowMs - seconds * 1000).toISOString();
 
+function health(
+  state: "up" | "unreachable" | "down",
+  seconds: number,
+  ...evidence: string[]
+): NodeView["health"] {
+  const checks = { link: "up", agent: "speaks", server: "unasked", probe: "none" } as const;
+  return { state, since: ago(seconds), evidence, suspect: false, part: null, flapping: false, checks };
+}
+
 function node(name: string, change: Partial<NodeView> = {}): NodeView {
   const role = name === "hub" ? "hub" : "leaf";
   return {
@@ -14,10 +23,15 @@ function node(name: string, change: Partial<NodeView> = {}): NodeView {
     role,
     region: "eu",
     capabilities: [],
-    health: { state: "up", evidence: ["last heartbeat 40 ms ago", "link up"], since: ago(90) },
+    health: health("up", 90, "its agent speaks", "last heartbeat 40 ms ago", "link up for 90 s"),
     url: null,
     sources: ["heartbeat", "configuration", "link"],
     said: [],
+    version: "0.1.0",
+    serverVersion: "2.15.2",
+    contracts: null,
+    coordinates: null,
+    incarnation: 1,
     link: { up: true, since: ago(90), rttMs: 0.4712 },
     firstSeen: ago(90),
     lastSeen: ago(0),
@@ -70,11 +84,7 @@ describe("cim status", () => {
 
   it("says what waits, where, and what to do", () => {
     const lagging = node("leaf1", {
-      health: {
-        state: "unreachable",
-        evidence: ["link down", "last heartbeat 12000 ms ago"],
-        since: ago(12),
-      },
+      health: health("unreachable", 12, "nothing of it answers", "last heartbeat 12 s ago"),
       link: { up: false, since: ago(13), rttMs: 0.5 },
       silentForMs: 12_000,
       origin: {
@@ -102,7 +112,7 @@ describe("cim status", () => {
       "hub    up           -          12,345        none        the log          -       now",
       "leaf1  unreachable  down 13 s  900 of 1,000  100, 14 s?  10, 3 s behind?  -       12 s ago",
       "",
-      "error    leaf1: unreachable: link down, last heartbeat 12000 ms ago",
+      "error    leaf1: unreachable: nothing of it answers, last heartbeat 12 s ago",
       "error    leaf1: The disk is full.",
       "         Free space, then restart nats-server: it does not go on by itself.",
     ]);
@@ -115,7 +125,7 @@ describe("cim status", () => {
     ]);
     const nobody = view([node("hub")], { leads: false, holder: null });
     expect(fleetProblems(nobody)[0]?.text).toMatch(/^nobody leads/);
-    const down = { health: { state: "down", evidence: ["its agent is silent"], since: ago(1) } } as const;
+    const down = { health: health("down", 1, "its server answers, its agent does not") };
     expect(isAsItShouldBe(fleetProblems(view([node("leaf1", down)])))).toBe(false);
     const told = (severity: string) =>
       view([node("hub")], {
@@ -148,7 +158,7 @@ describe("cim status", () => {
 describe("cim nodes show", () => {
   it("tells all that is known, also of a node that was never heard", () => {
     const silent = node("leaf9", {
-      health: { state: "unreachable", evidence: ["link down", "no heartbeat yet"], since: ago(5) },
+      health: health("unreachable", 5, "nothing of it answers", "no heartbeat yet", "no link yet"),
       sources: ["configuration", "static"],
       said: [
         { source: "configuration", url: null, region: null, capabilities: [] },
@@ -171,7 +181,8 @@ describe("cim nodes show", () => {
       "  role              leaf",
       "  region            eu",
       "  capabilities      none",
-      "  health            unreachable for 5 s: link down, no heartbeat yet",
+      "  health            unreachable for 5 s: nothing of it answers",
+      "  evidence          no heartbeat yet, no link yet",
       "  known from        configuration, static",
       "  by configuration  nothing but the name",
       "  by static         nats://10.0.0.2:4222, region eu, gpu, ssd",

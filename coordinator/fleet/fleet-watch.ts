@@ -1,0 +1,83 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Config } from "../../shared/config/index.ts";
+import { ContestedNames } from "../../shared/nats/contested-names.ts";
+import type { Link, LinkChange } from "../../shared/nats/link-table.ts";
+import type { Conditions } from "../../shared/observe/conditions.ts";
+import { heartbeat } from "../../shared/protocol/messages.ts";
+import { SUBJECT } from "../../shared/protocol/subjects.ts";
+import { HealthQuestions } from "../health/health-questions.ts";
+import type { Fleet, FleetNode } from "./fleet.ts";
+
+export interface FleetWatchInit {
+  readonly fleet: Fleet;
+  readonly config: Config;
+  readonly conditions: Conditions;
+}
+
+/** Brings to the fleet what comes over connections: heartbeats, links, answers; and says what is wrong with its nodes. */
+export class FleetWatch implements AsyncDisposable {
+  readonly #init: FleetWatchInit;
+  readonly #contested = new ContestedNames();
+  readonly #questions: HealthQuestions;
+
+  constructor(init: FleetWatchInit) {
+    this.#init = init;
+    this.#questions = new HealthQuestions({
+      fleet: init.fleet,
+      probeTimeoutMs: init.config.health.timeoutS * 1000,
+      onStatus: (node, data) => this.#onHeartbeat(node, data, true),
+    });
+  }
+
+  /** @param nc the daemon's connection, which is up */
+  start(nc: NatsConnection): void {
+    this.onServer(true);
+    nc.subscribe(SUBJECT.heartbeats, {
+      callback: (error, { subject, data }) => {
+        if (!error) this.#onHeartbeat(subject.split(".")[2] ?? "", data, false);
+      },
+    });
+    this.#questions.start(nc);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#questions[Symbol.asyncDispose]();
+  }
+
+  onLink(change: LinkChange): void {
+    this.#init.fleet.onLink(change, Date.now());
+    this.#contested.observe(change);
+  }
+
+  /** The hub's own server is there, or not. */
+  onServer(up: boolean): void {
+    this.#init.fleet.onOwnServer(this.#init.config.node, up, Date.now());
+  }
+
+  /** What follows from the numbers, looked at now and then. */
+  judge(nodes: readonly FleetNode[], links: readonly Link[], nowMs: number): void {
+    const { fleet, conditions } = this.#init;
+    for (const { name, rttMs } of links) fleet.onRoundTrip(name, rttMs);
+    const contested = this.#contested.names(nowMs);
+    for (const { name } of nodes) {
+      const twice = contested.includes(name) || fleet.isDuplicate(name, nowMs);
+      conditions.set(twice, "duplicate-name", { node: name }, name);
+      const seconds = fleet.clockSkew(name);
+      conditions.set(seconds !== undefined, "clock-skewed", { seconds: seconds ?? 0 }, name);
+    }
+    fleet.sweep(nowMs);
+  }
+
+  /** A leaf may publish under its own name only; what the body claims must agree with that. */
+  #onHeartbeat(node: string, data: Uint8Array, asked: boolean): void {
+    let body: unknown;
+    try {
+      body = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("utf8"));
+    } catch {
+      return;
+    }
+    const parsed = heartbeat.safeParse(body);
+    if (parsed.success && parsed.data.node === node)
+      this.#init.fleet.onHeartbeat(parsed.data, Date.now(), asked);
+  }
+}
