@@ -65,6 +65,7 @@ export class OwnNode {
       node: config.node,
       limits: config.outbox,
       waitsForCopy: this.#waitsForCopy(config),
+      waitsForReaders: this.#waitsForReaders(config),
       log: log.child({ part: "outbox" }),
     });
     this.uplink = new Uplink({
@@ -116,11 +117,17 @@ export class OwnNode {
   reconfigure(config: Config): void {
     this.outbox.limits = config.outbox;
     this.outbox.waitsForCopy = this.#waitsForCopy(config);
+    this.outbox.waitsForReaders = this.#waitsForReaders(config);
   }
 
   /** Of domains that the copy does not follow nothing comes back: the outbox would never be trimmed. */
   #waitsForCopy({ sync }: Config): boolean {
     return this.#init.copy !== undefined && sync.domains.includes("*");
+  }
+
+  /** A hub's readers find what was trimmed in the log, those of a complete copy there. */
+  #waitsForReaders(config: Config): boolean {
+    return config.role === "leaf" && !this.#waitsForCopy(config);
   }
 
   /** The copy is followed from what it has, or nothing is known of it: what came back depends on that. */

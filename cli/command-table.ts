@@ -37,6 +37,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import("./events.ts"),
   },
   {
+    name: "readers",
+    summary: "how far readers with a durable name have come on a node",
+    load: () => import("./readers.ts"),
+  },
+  {
     name: "completion",
     summary: "a shell's completion of these commands",
     load: () => import("./completion.ts"),

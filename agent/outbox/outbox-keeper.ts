@@ -5,7 +5,8 @@ import type { Log } from "../../shared/observe/log.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
 import { shippedFromOutbox } from "../uplink/own-events.ts";
-import { Ages, keepFrom } from "./trim-rule.ts";
+import { readerNeeds } from "./reader-needs.ts";
+import { Ages, keepFrom, readersNeed } from "./trim-rule.ts";
 
 export interface OutboxState {
   readonly first: number;
@@ -26,6 +27,7 @@ export interface OutboxKeeperInit {
   readonly node: string;
   readonly limits: OutboxLimits;
   readonly waitsForCopy: boolean;
+  readonly waitsForReaders: boolean;
   readonly log: Log;
 }
 
@@ -43,11 +45,14 @@ export class OutboxKeeper {
   limits: OutboxLimits;
   /** All own events come back in a copy; without one only the floor protects from a log that is restored. */
   waitsForCopy: boolean;
+  /** Neither a copy nor the log of this node has all of its events: what a reader has not read may be here alone. */
+  waitsForReaders: boolean;
 
   constructor(init: OutboxKeeperInit) {
     this.#init = init;
     this.limits = init.limits;
     this.waitsForCopy = init.waitsForCopy;
+    this.waitsForReaders = init.waitsForReaders;
   }
 
   start(): void {
@@ -100,7 +105,12 @@ export class OutboxKeeper {
     const olderThanFloor = this.#ages.olderThan(retentionFloorMs, performance.now());
     try {
       const cameBack = this.waitsForCopy ? await this.#cameBackSeq() : undefined;
-      const from = keepFrom({ confirmed: this.#confirmed, cameBack, olderThanFloor });
+      const from = keepFrom({
+        confirmed: this.#confirmed,
+        cameBack,
+        olderThanFloor,
+        readersNeed: this.waitsForReaders ? await this.#readersNeed() : undefined,
+      });
       if (from === 0 || from === this.#trimmedTo) return;
       const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.outbox}`, {
         seq: from,
@@ -110,6 +120,11 @@ export class OutboxKeeper {
     } catch (error) {
       log.debug({ err: error }, "the outbox could not be trimmed, tries again");
     }
+  }
+
+  async #readersNeed(): Promise<number | undefined> {
+    const { nc, node } = this.#init;
+    return readersNeed(await readerNeeds(nc, node), await this.state(), Date.now());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,8 @@ export interface TrimFacts {
   readonly cameBack: number | undefined;
   /** Events up to there are older than the retention floor. */
   readonly olderThanFloor: number;
+  /** The first event that a reader with a durable name has yet to read here; undefined: the outbox waits for none. */
+  readonly readersNeed: number | undefined;
 }
 
 /**
@@ -13,7 +15,31 @@ export interface TrimFacts {
  * sequencer and the uplink know each other again.
  */
 export function keepFrom(facts: TrimFacts): number {
-  return Math.min(facts.confirmed, facts.cameBack ?? facts.confirmed, facts.olderThanFloor);
+  const { confirmed, cameBack = confirmed, olderThanFloor, readersNeed = confirmed } = facts;
+  return Math.min(confirmed, cameBack, olderThanFloor, readersNeed);
+}
+
+/** A durable name under which nothing was saved for a day is waited for no more. */
+export const READER_WAIT_MS = 24 * 3_600_000;
+/** Readers may hold back the trim up to there; the rest of the room is for a link that is down. */
+const READERS_SHARE = 0.5;
+
+export interface ReaderNeed {
+  readonly savedAtMs: number;
+  /** The first event that matches and that it has not read; undefined: none. */
+  readonly firstUnread: number | undefined;
+}
+
+/** What an outbox is to keep for readers, where they find its events nowhere else; undefined: nothing. */
+export function readersNeed(
+  readers: readonly ReaderNeed[],
+  outbox: { readonly bytes: number; readonly maxBytes: number },
+  nowMs: number,
+): number | undefined {
+  if (outbox.bytes > READERS_SHARE * outbox.maxBytes) return undefined;
+  const waitedFor = readers.filter(({ savedAtMs }) => nowMs - savedAtMs < READER_WAIT_MS);
+  const seqs = waitedFor.flatMap(({ firstUnread }) => firstUnread ?? []);
+  return seqs.length === 0 ? undefined : Math.min(...seqs);
 }
 
 /** Remembers when which event was confirmed, to tell which are older than a floor. One entry a second at most. */

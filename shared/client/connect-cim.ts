@@ -15,6 +15,7 @@ import {
 } from "./event-to-append.ts";
 import { type FindOptions, type Found, findEvent } from "./find-event.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
+import { NamedReader, type NamedReaderOptions } from "./reader/named-reader.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
 import { Subscription } from "./reader/subscription.ts";
 import type { Stored } from "./write-outcome.ts";
@@ -32,8 +33,16 @@ export {
 export type { EventToAppend } from "./event-to-append.ts";
 export type { FindOptions, Found } from "./find-event.ts";
 
+export type { Batch, BatchLimits } from "./reader/batches.ts";
+export type { NamedReader, NamedReaderOptions } from "./reader/named-reader.ts";
 export type { CimEvent } from "./reader/read-event.ts";
-export { CheckpointInvalid, EventsGone, ReaderAhead } from "./reader/reader-errors.ts";
+export {
+  CheckpointInvalid,
+  EventsGone,
+  ReaderAhead,
+  ReaderDiffers,
+  ReaderTaken,
+} from "./reader/reader-errors.ts";
 export type { SubscribeOptions } from "./reader/subscribe-options.ts";
 export type { ReaderLag, Subscription } from "./reader/subscription.ts";
 
@@ -109,6 +118,14 @@ export interface CimClient extends AsyncDisposable {
    * had when it was asked: bytes that a paused server still holds may arrive later.
    */
   find(eventId: string, options?: FindOptions): Promise<Found>;
+  /**
+   * Reads events as `subscribe({ from })` does, under a durable name: the node keeps the checkpoint in `CIM_READERS`, and the next loop under this name, in this
+   * process or another, goes on from it. Say what is handled with `await reader.save(event)`: every event is handled at least
+   * once, and what was not saved comes again. Who begins under a name takes it over; the other one gets `ReaderTaken`.
+   *
+   * @throws {TypeError} at once; the loop throws also {ReaderTaken}, {ReaderDiffers} and {StoreUnavailable}
+   */
+  subscribe(options: NamedReaderOptions): NamedReader;
   /**
    * Reads events, each once: this node's own at once, others' as they come into its log or copy. Read it with `for await`; it
    * lives over restarts of the server. Every event has a `checkpoint` to go on from, here or on another node.
@@ -207,8 +224,11 @@ class ConnectedClient implements CimClient {
     return await findEvent(this.#nc, this.node, eventId, options);
   }
 
-  subscribe(options: SubscribeOptions): Subscription {
+  subscribe(options: NamedReaderOptions): NamedReader;
+  subscribe(options: SubscribeOptions): Subscription;
+  subscribe(options: SubscribeOptions | NamedReaderOptions): Subscription | NamedReader {
     if (this.#closing !== undefined) throw new ClientClosed();
+    if ("durable" in options) return new NamedReader(this.#nc, this.node, options);
     return new Subscription(this.#nc, this.node, options);
   }
 

@@ -164,8 +164,8 @@ function acceptingLinks({ nats, heartbeat }: ServerConfigInput): ConfigBlock | u
 function dialingHubs({ nats, heartbeat }: ServerConfigInput): ConfigBlock | undefined {
   if (nats.hubs.length === 0) return undefined;
   const patience = LINK_PATIENCE[heartbeat.preset];
-  // Each node's outbox binds its events and each copy its log subjects: let through, one publish is stored twice.
-  const localSubjects = [SUBJECT.allEvents, SUBJECT.allLog];
+  // Each node has streams of its own on these subjects: let through, one publish is stored twice.
+  const localSubjects = [SUBJECT.allEvents, SUBJECT.allLog, SUBJECT.readers];
   return {
     reconnect: patience.relinkInterval,
     remotes: [

@@ -67,7 +67,14 @@ export function leafLinkRights(leaf: string, hubDomain: string): Rights {
   };
 }
 
-const READABLE_STREAMS = [STREAM.events, STREAM.outbox, STREAM.refused, STREAM.nodes, STREAM.control];
+const READABLE_STREAMS = [
+  STREAM.events,
+  STREAM.outbox,
+  STREAM.refused,
+  STREAM.readers,
+  STREAM.nodes,
+  STREAM.control,
+];
 const API = "$JS.API";
 /** What a client asks of JetStream before it asks for anything particular. */
 const FINDING = [`${API}.INFO`, `${API}.STREAM.NAMES`, `${API}.STREAM.LIST`];
@@ -111,6 +118,7 @@ export function appRights(node: string, leaves: readonly string[] = []): Rights 
     publish: {
       allow: [
         SUBJECT.allEvents,
+        SUBJECT.readers,
         "cim.commands.>",
         "cim.queries.>",
         "cim.sagas.>",
@@ -141,16 +149,17 @@ export function appRights(node: string, leaves: readonly string[] = []): Rights 
   };
 }
 
-/** The guide's user for events: appends, and reads the log or copy and its node's own outbox. */
+/** The guide's user for events: appends, reads the log or copy and its node's own outbox, and keeps how far it has read. */
 function eventsRights(node: string, leaves: readonly string[]): Rights {
   const streams = [STREAM.events, STREAM.outbox];
   return {
     publish: {
       allow: [
         SUBJECT.allEvents,
+        SUBJECT.readers,
         statusSubject(node),
         ...FINDING,
-        ...streams.flatMap(readingRights),
+        ...[...streams, STREAM.readers].flatMap(readingRights),
         // Acknowledgements of messages it read, as servers of today and of tomorrow (with domain and account) address them.
         ...streams.flatMap((stream) => [
           `$JS.ACK.${stream}.>`,

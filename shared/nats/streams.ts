@@ -103,6 +103,14 @@ export function refusedStream(): StreamDefinition {
   return { ...KEPT, name: STREAM.refused, subjects: [SUBJECT.refused] };
 }
 
+/**
+ * How far readers with a durable name have read, the newest record of each. Written by programs, with the sequence of the
+ * record that it replaces: of two that write, one is refused.
+ */
+export function readersStream(): StreamDefinition {
+  return { ...KEPT, name: STREAM.readers, subjects: [SUBJECT.readers], max_msgs_per_subject: 1 };
+}
+
 /** A KV bucket as the NATS clients expect one (ADR-8), and with atomic batches, which they do not ask for. */
 export function bucketStream(bucket: string): StreamDefinition {
   return {
@@ -121,6 +129,7 @@ export function wantedStreams(config: StreamsInput): StreamDefinition[] {
   return [
     outboxStream({ maxBytes: config.outbox.maxBytes, maxPayload: config.nats.maxPayload }),
     refusedStream(),
+    readersStream(),
     ...(hub || config.sync.enabled ? [eventsStream({ maxBytes: hub ? config.log.maxBytes : null })] : []),
     ...(hub ? [bucketStream(BUCKET.nodes), bucketStream(BUCKET.control)] : []),
   ];

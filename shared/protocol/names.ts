@@ -8,6 +8,8 @@ export const STREAM = {
   events: "CIM_EVENTS",
   /** Events the sequencer would not take, with the reason. At their origin. */
   refused: "CIM_REFUSED",
+  /** How far readers with a durable name have read on this node. */
+  readers: "CIM_READERS",
   nodes: "KV_CIM_NODES",
   control: "KV_CIM_CONTROL",
 } as const;
@@ -49,6 +51,17 @@ export const RESERVED_HEADERS: readonly string[] = [
 /** The users that programs connect as. `app` may do what all the others may, and more. */
 export const PROGRAM_USERS = ["app", "cim-events", "cim-commands", "cim-queries", "cim-sagas"] as const;
 export type ProgramUserName = (typeof PROGRAM_USERS)[number];
+
+const READER_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
+
+/** What a reader's durable name must look like, for error messages. */
+export const READER_NAME_RULE =
+  "1 to 63 characters of A-Z, a-z, 0-9, _ and -, beginning with a letter or digit";
+
+/** A durable name is one word of a subject. */
+export function isReaderName(name: string): boolean {
+  return READER_NAME.test(name);
+}
 
 const NODE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 

@@ -59,13 +59,24 @@ const publish = async (subject: string, body = "x") =>
 
 test("each role gets its streams, and a second look changes nothing", async () => {
   const names = (input: StreamsInput) => wantedStreams(input).map((stream) => stream.name);
-  expect(names(hub)).toEqual(["CIM_OUTBOX", "CIM_REFUSED", "CIM_EVENTS", "KV_CIM_NODES", "KV_CIM_CONTROL"]);
-  expect(names({ ...hub, role: "leaf" })).toEqual(["CIM_OUTBOX", "CIM_REFUSED", "CIM_EVENTS"]);
-  expect(names({ ...hub, role: "leaf", sync: { enabled: false } })).toEqual(["CIM_OUTBOX", "CIM_REFUSED"]);
+  expect(names(hub)).toEqual([
+    "CIM_OUTBOX",
+    "CIM_REFUSED",
+    "CIM_READERS",
+    "CIM_EVENTS",
+    "KV_CIM_NODES",
+    "KV_CIM_CONTROL",
+  ]);
+  expect(names({ ...hub, role: "leaf" })).toEqual(["CIM_OUTBOX", "CIM_REFUSED", "CIM_READERS", "CIM_EVENTS"]);
+  expect(names({ ...hub, role: "leaf", sync: { enabled: false } })).toEqual([
+    "CIM_OUTBOX",
+    "CIM_REFUSED",
+    "CIM_READERS",
+  ]);
 
   const outcomes = async () => (await ensureStreams(nc, wantedStreams(hub))).map((stream) => stream.outcome);
-  expect(await outcomes()).toEqual(Array(5).fill("created"));
-  expect(await outcomes()).toEqual(Array(5).fill("unchanged"));
+  expect(await outcomes()).toEqual(Array(6).fill("created"));
+  expect(await outcomes()).toEqual(Array(6).fill("unchanged"));
 });
 
 test("what is published below cim.log. is stored below cim.events.; the outbox takes cim.events. itself", async () => {

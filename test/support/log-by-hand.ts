@@ -30,6 +30,12 @@ export class LogByHand {
     await this.#write([{ subject: controlRecordPublishSubject("reign"), headerText: this.#next(), body }]);
   }
 
+  /** A control record that readers come along by, where no event is for them. */
+  async marks(): Promise<void> {
+    const body = Buffer.from("{}");
+    await this.#write([{ subject: controlRecordPublishSubject("marks"), headerText: this.#next(), body }]);
+  }
+
   /** Takes what the outbox has beyond what was taken, up to a sequence. */
   async takeOutbox(node: string, upTo = Number.POSITIVE_INFINITY): Promise<void> {
     const { last_seq } = await streamState(this.#nc, STREAM.outbox);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { keepFrom } from "../../agent/outbox/trim-rule.ts";
+import { keepFrom, READER_WAIT_MS, readersNeed } from "../../agent/outbox/trim-rule.ts";
 import { evenly } from "../../agent/uplink/evenly.ts";
 import { isOnPath, ownPath, wantedPrints } from "../../agent/uplink/own-path.ts";
 import type { LaneMark } from "../../shared/protocol/origin.ts";
@@ -73,11 +73,29 @@ describe("the way in a copy that led to this outbox", () => {
 
 describe("what of an outbox is kept", () => {
   it("is everything from the event at the lowest of its bounds on, that event too", () => {
-    expect(keepFrom({ confirmed: 9, cameBack: 7, olderThanFloor: 8 })).toBe(7);
-    expect(keepFrom({ confirmed: 5, cameBack: 7, olderThanFloor: 8 })).toBe(5);
-    expect(keepFrom({ confirmed: 9, cameBack: 7, olderThanFloor: 2 })).toBe(2);
-    expect(keepFrom({ confirmed: 9, cameBack: undefined, olderThanFloor: 9 })).toBe(9);
-    expect(keepFrom({ confirmed: 9, cameBack: 0, olderThanFloor: 9 })).toBe(0);
+    expect(keepFrom({ confirmed: 9, cameBack: 7, olderThanFloor: 8, readersNeed: undefined })).toBe(7);
+    expect(keepFrom({ confirmed: 5, cameBack: 7, olderThanFloor: 8, readersNeed: undefined })).toBe(5);
+    expect(keepFrom({ confirmed: 9, cameBack: 7, olderThanFloor: 2, readersNeed: undefined })).toBe(2);
+    expect(keepFrom({ confirmed: 9, cameBack: undefined, olderThanFloor: 9, readersNeed: undefined })).toBe(
+      9,
+    );
+    expect(keepFrom({ confirmed: 9, cameBack: 0, olderThanFloor: 9, readersNeed: undefined })).toBe(0);
+    expect(keepFrom({ confirmed: 9, cameBack: undefined, olderThanFloor: 8, readersNeed: 3 })).toBe(3);
+    expect(keepFrom({ confirmed: 5, cameBack: undefined, olderThanFloor: 8, readersNeed: 7 })).toBe(5);
+  });
+  it("waits for readers, but not for one that was silent for a day, nor with more than half of the outbox", () => {
+    const at = 1_000_000_000;
+    const reader = (firstUnread: number | undefined, agoMs: number) => ({
+      firstUnread,
+      savedAtMs: at - agoMs,
+    });
+    const room = { bytes: 50, maxBytes: 100 };
+    expect(readersNeed([reader(7, 0), reader(4, READER_WAIT_MS - 1), reader(undefined, 0)], room, at)).toBe(
+      4,
+    );
+    expect(readersNeed([reader(7, 0), reader(4, READER_WAIT_MS)], room, at)).toBe(7);
+    expect(readersNeed([reader(undefined, 0)], room, at)).toBeUndefined();
+    expect(readersNeed([reader(4, 0)], { bytes: 51, maxBytes: 100 }, at)).toBeUndefined();
   });
 });
 

@@ -12,3 +12,13 @@ export class EventsGone extends Error {
 export class CheckpointInvalid extends Error {
   override readonly name = "CheckpointInvalid";
 }
+
+/** Somebody else reads under this durable name since: what is handled from here on is handled there, too. */
+export class ReaderTaken extends Error {
+  override readonly name = "ReaderTaken";
+}
+
+/** Another kind of reader has this durable name. */
+export class ReaderDiffers extends Error {
+  override readonly name = "ReaderDiffers";
+}

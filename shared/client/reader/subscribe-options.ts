@@ -1,5 +1,12 @@
 import { EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
 
+/** Which events; left out: all. */
+export interface ReadFilter {
+  readonly domain?: string | undefined;
+  readonly aggregate?: string | undefined;
+  readonly type?: string | undefined;
+}
+
 export interface SubscribeOptions {
   /** Which events; left out: all. Words of subjects, judged by the server. */
   readonly domain?: string;
@@ -20,7 +27,7 @@ export interface SubscribeOptions {
 }
 
 /** The subjects that match, for the server to judge. None: everything. @throws TypeError */
-export function filtersOf({ domain, aggregate, type }: SubscribeOptions): string[] {
+export function filtersOf({ domain, aggregate, type }: ReadFilter): string[] {
   if (domain !== undefined && !isDomain(domain))
     throw new TypeError(`domain: "${domain}" is no domain; write one word as "person", not beginning with _`);
   for (const [part, word] of Object.entries({ aggregate, type })) {

@@ -15,7 +15,8 @@ import { parseOrigin } from "../../protocol/origin.ts";
 import { formatLogPosition, parseLogPosition } from "../../protocol/reign.ts";
 import { controlRecordSubject } from "../../protocol/subjects.ts";
 import { Arrivals } from "./arrivals.ts";
-import { decodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
+import { type Batch, type BatchLimits, batchesOf } from "./batches.ts";
+import { decodeCheckpoint, encodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
 import { Merge } from "./merge.ts";
 import { findLogStart, type LogStart, logHistory } from "./open-log.ts";
 import { findOutboxStart, newestOwn, printAt } from "./own-outbox.ts";
@@ -34,6 +35,12 @@ export interface PartLag {
 export interface ReaderLag {
   readonly log: PartLag;
   readonly outbox: PartLag;
+}
+
+/** Where a reader stood when nothing was here for it: behind so many events that it handed out, and all that did not match. */
+export interface ReaderRest {
+  readonly events: number;
+  readonly checkpoint: () => string;
 }
 
 const DEFAULT_WAIT_MS = 10_000;
@@ -64,6 +71,8 @@ export class Subscription implements AsyncIterable<CimEvent> {
   #outbox: Arrivals | undefined;
   #waiting = { log: 0, outbox: 0 };
   #lastUs = { log: 0, outbox: 0 };
+  #events = 0;
+  #rest: ReaderRest | undefined;
 
   constructor(nc: NatsConnection, node: string, options: SubscribeOptions) {
     this.#nc = nc;
@@ -87,6 +96,28 @@ export class Subscription implements AsyncIterable<CimEvent> {
       return { events, ms: events === 0 || lastUs === 0 ? 0 : Math.max(0, Date.now() - lastUs / 1000) };
     };
     return { log: part("log", this.#log), outbox: part("outbox", this.#outbox) };
+  }
+
+  /** undefined: it has not come to rest yet. */
+  get rest(): ReaderRest | undefined {
+    return this.#rest;
+  }
+
+  /** Ends the loop, also one that waits. */
+  end(): void {
+    this.#end.abort();
+  }
+
+  /** What was given as `from`, as the checkpoint of this moment: reading begins there also later. Not while it is read. */
+  async beginning(): Promise<string> {
+    const start = await this.#findStart(this.#end.signal, () => undefined);
+    const reigns = start ? reignWords(start.history) : [];
+    return encodeCheckpoint({ ...this.#standing, reigns, lanes: this.#merge.lanes });
+  }
+
+  /** Events in groups, for programs that handle many in one transaction. */
+  batches(limits: BatchLimits = {}): AsyncGenerator<Batch, void> {
+    return batchesOf(this, limits, () => this.end());
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CimEvent, void> {
@@ -216,6 +247,8 @@ export class Subscription implements AsyncIterable<CimEvent> {
         }
       }
       if (own.length + logged.length > 0) continue;
+      const standing = { ...this.#standing, lanes: this.#merge.lanes };
+      this.#rest = { events: this.#events, checkpoint: () => encodeCheckpoint(standing) };
       const arrivals = [this.#outbox, this.#log].flatMap((one) => (one ? [one.arrived()] : []));
       if (start) await Promise.race(arrivals);
       else if (await this.#logAppears(arrivals)) throw new ReadAnew();
@@ -333,6 +366,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
       this.#lanesOf = { own: this.#merge.own, others: this.#merge.others };
       this.#standing = { ...this.#standing, lanes: this.#merge.lanes };
     }
+    this.#events += 1;
     return new CimEvent(message, this.#node, this.#standing);
   }
 }

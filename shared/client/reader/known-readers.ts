@@ -1,0 +1,77 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { countMessages } from "../../nats/count-messages.ts";
+import { unlessMissing } from "../../nats/jetstream-api.ts";
+import { STREAM } from "../../protocol/names.ts";
+import { readerSubject, SUBJECT } from "../../protocol/subjects.ts";
+import { decodeCheckpoint, NOWHERE, type Standing } from "./checkpoint.ts";
+import { readRecords, replaceRecord, type StoredRecord } from "./record-store.ts";
+import { filtersOf, type ReadFilter } from "./subscribe-options.ts";
+import { needReadersStream } from "./until-stored.ts";
+
+/** A durable name, as the node has it. */
+export interface KnownReader {
+  readonly name: string;
+  readonly filter: ReadFilter;
+  readonly checkpoint: string | undefined;
+  /** `<epoch>-<reign>.<index>`; undefined: nothing of the log was read. */
+  readonly position: string | undefined;
+  /** Up to where the node's own events were read, by sequence of its outbox. */
+  readonly ownSeq: number | undefined;
+  /** What matches and was not read when it was saved. undefined: not known, the checkpoint came from another node. */
+  readonly lag: { readonly log: number | undefined; readonly outbox: number | undefined };
+  readonly savedAt: Date;
+}
+
+/** All names of a node, by name. @throws StoreUnavailable a node of an older build */
+export async function knownReaders(nc: NatsConnection, node: string): Promise<KnownReader[]> {
+  await needReadersStream(nc, node);
+  const found: KnownReader[] = [];
+  for (const stored of await readRecords(nc, SUBJECT.readers)) {
+    const { record } = stored;
+    if (record?.kind !== "reader") continue;
+    const standing = record.checkpoint === undefined ? NOWHERE : decodeCheckpoint(record.checkpoint);
+    found.push({
+      name: nameOf(stored),
+      filter: record.filter,
+      checkpoint: record.checkpoint,
+      position: standing.log,
+      ownSeq: standing.lanes.find((lane) => lane.node === node)?.seq,
+      lag: await lagOf(nc, node, record.filter, standing),
+      savedAt: new Date(stored.timeUs / 1000),
+    });
+  }
+  return found.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Removes a name. A process that reads under it gets `ReaderTaken`. @returns false: there is none, or it was just saved */
+export async function removeReader(nc: NatsConnection, name: string): Promise<boolean> {
+  const stored = (await readRecords(nc, readerSubject(name)))[0];
+  if (stored?.record?.kind !== "reader") return false;
+  // Not purged: that would need a right over the stream, and so the name is known to have been removed.
+  return (await replaceRecord(nc, stored.subject, { kind: "removed" }, stored.seq)) !== undefined;
+}
+
+const nameOf = ({ subject }: StoredRecord): string => subject.slice(readerSubject("").length);
+
+async function lagOf(
+  nc: NatsConnection,
+  node: string,
+  filter: ReadFilter,
+  { log, local, lanes }: Standing,
+): Promise<KnownReader["lag"]> {
+  const filters = filtersOf(filter);
+  const count = (stream: string, after: number, subjects: readonly string[]) =>
+    unlessMissing(countMessages(nc, stream, after + 1, subjects)).then((found) => found ?? 0);
+  const own = lanes.find((lane) => lane.node === node);
+  const logAfter = local?.node === node ? local.seq : log === undefined ? 0 : undefined;
+  const ownAfter = own?.seq ?? (log === undefined ? 0 : undefined);
+  const controlRecords =
+    filters.length === 0 && logAfter !== undefined
+      ? await count(STREAM.events, logAfter, [SUBJECT.controlRecords])
+      : 0;
+  return {
+    log:
+      logAfter === undefined ? undefined : (await count(STREAM.events, logAfter, filters)) - controlRecords,
+    outbox: ownAfter === undefined ? undefined : await count(STREAM.outbox, ownAfter, filters),
+  };
+}

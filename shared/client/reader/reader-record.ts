@@ -1,0 +1,39 @@
+import * as z from "zod";
+import type { ReadFilter } from "./subscribe-options.ts";
+
+const filter = z.object({
+  domain: z.string().optional(),
+  aggregate: z.string().optional(),
+  type: z.string().optional(),
+});
+
+const record = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("reader"),
+    /** Who may save: a word that each opening of the name makes anew. */
+    owner: z.string(),
+    /** undefined: at the beginning of all there is. */
+    checkpoint: z.string().optional(),
+    filter,
+  }),
+  z.object({ kind: z.literal("removed") }),
+]);
+
+/** What is kept under a durable name, as JSON, on a subject of its own in `CIM_READERS`. */
+export type ReaderRecord = z.infer<typeof record>;
+
+/** undefined: not one of this build. */
+export function parseReaderRecord(body: Uint8Array): ReaderRecord | undefined {
+  try {
+    return record.safeParse(JSON.parse(Buffer.from(body).toString("utf8"))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `orders.*.Placed`, `everything`. */
+export function filterWords({ domain, aggregate, type }: ReadFilter): string {
+  if (domain === undefined && aggregate === undefined && type === undefined) return "everything";
+  if (aggregate === undefined && type === undefined) return `${domain}.>`;
+  return `${domain ?? "*"}.${aggregate ?? "*"}.${type ?? "*"}`;
+}
