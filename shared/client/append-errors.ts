@@ -57,6 +57,21 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** More waits in this client than may. Nothing of the call was stored, or sent. */
+export class ClientBusy extends Error {
+  override readonly name = "ClientBusy";
+  /** The option of `connectCim`, what it allows, and what there would be with this call: bytes, or events. */
+  readonly limit: { readonly name: string; readonly max: number; readonly actual: number };
+
+  constructor(name: "maxQueuedBytes" | "maxQueuedEvents", max: number, actual: number) {
+    const what = name === "maxQueuedBytes" ? "bytes" : "events";
+    super(
+      `${actual} ${what} would wait to be written, ${name} is ${max}: nothing was stored; wait for room(), or append less at once`,
+    );
+    this.limit = { name, max, actual };
+  }
+}
+
 /** The event can't be stored as it is, and was not: change it. The message names the part, the limit and what to write. */
 export class EventRejected extends Error {
   override readonly name = "EventRejected";
@@ -120,7 +135,7 @@ export class AppendCancelled extends Error {
   }
 }
 
-/** The node's daemon speaks a newer protocol than this client: upgrade the client. An older node works. */
+/** The node's daemon speaks a newer protocol than this client: upgrade the client. */
 export class ClientTooOld extends Error {
   override readonly name = "ClientTooOld";
   readonly node: string;
@@ -128,6 +143,19 @@ export class ClientTooOld extends Error {
   constructor(node: string, theirs: number, own: number) {
     super(
       `${node} speaks cim's protocol ${theirs}, this client up to ${own}: upgrade the package cim of this program`,
+    );
+    this.node = node;
+  }
+}
+
+/** The node's daemon speaks an older protocol than this client needs: upgrade the node, or use an older client. */
+export class NodeTooOld extends Error {
+  override readonly name = "NodeTooOld";
+  readonly node: string;
+
+  constructor(node: string, theirs: number, needed: number) {
+    super(
+      `${node} speaks cim's protocol ${theirs}, this client needs ${needed} or newer: upgrade cim-agent (cim-coordinator on a hub) there`,
     );
     this.node = node;
   }

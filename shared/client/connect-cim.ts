@@ -1,19 +1,17 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { connectNats } from "../nats/connect.ts";
-import { JetStreamRefused, jetStreamApi } from "../nats/jetstream-api.ts";
-import { PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
-import { STREAM } from "../protocol/names.ts";
-import { ClientClosed, ClientTooOld, EventRejected, StoreUnavailable } from "./append-errors.ts";
+import { ClientClosed, EventRejected } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
 import {
   type AppendLimits,
+  checkBatchBytes,
   checkExpectations,
-  type EncodedEvent,
   type EventToAppend,
   encodeEvent,
 } from "./event-to-append.ts";
 import { type FindOptions, type Found, findEvent } from "./find-event.ts";
+import { outboxLimits } from "./outbox-limits.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
 import { NamedReader, type NamedReaderOptions } from "./reader/named-reader.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
@@ -22,10 +20,12 @@ import type { Stored } from "./write-outcome.ts";
 
 export {
   AppendCancelled,
+  ClientBusy,
   ClientClosed,
   ClientTooOld,
   EventRejected,
   type NodeCondition,
+  NodeTooOld,
   OutboxFull,
   StoreUnavailable,
   VersionConflict,
@@ -62,14 +62,18 @@ export interface ConnectCimOptions {
    * lost connection is waited for. Default 5,000: a slow disk's sync may take seconds.
    */
   readonly timeoutMs?: number;
-  /** How many encoded bytes may wait to be written; further appends wait for room. Default 8 MiB. */
+  /**
+   * What may wait to be written, what is on its way included: bytes as they are sent, and events. What does not fit is
+   * refused with `ClientBusy`; `room` waits until there is some. Default 64 MiB, and 65,536 events.
+   */
   readonly maxQueuedBytes?: number;
+  readonly maxQueuedEvents?: number;
 }
 
 /** Bounds of one call. Both together: whichever comes first ends it, with `AppendCancelled`. */
 export interface AppendOptions {
   readonly signal?: AbortSignal;
-  /** Includes the wait for room in the queue; the connection's `timeoutMs` bounds the write itself in any case. */
+  /** Includes the wait in the queue; the connection's `timeoutMs` bounds the write itself in any case. */
   readonly timeoutMs?: number;
 }
 
@@ -97,6 +101,7 @@ export interface CimClient extends AsyncDisposable {
    * own result.
    *
    * @throws {EventRejected} the event can't be stored as it is
+   * @throws {ClientBusy} too much waits already; nothing was stored
    * @throws {OutboxFull} there is no room; nothing was stored
    * @throws {StoreUnavailable} no answer, or no connection; says whether it may have been stored, and why where known
    * @throws {VersionConflict} the aggregate is not at the version that was expected; nothing was stored
@@ -111,6 +116,17 @@ export interface CimClient extends AsyncDisposable {
    * @throws as `append`
    */
   appendBatch(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]>;
+  /**
+   * Back-pressure for who does not wait for each append: resolves when half of what may wait is free, at once where it is.
+   *
+   * ```ts
+   * for await (const event of source) {
+   *   await cim.room();
+   *   appends.push(cim.append(event));
+   * }
+   * ```
+   */
+  room(): Promise<void>;
   /**
    * Finds out whether an event was written, after `outcome: "unknown"`: searches the outbox, then what was trimmed of it in
    * the log or copy, for its id. Name the event's domain and aggregate, or it reads everything. Works
@@ -141,9 +157,8 @@ export interface CimClient extends AsyncDisposable {
 
 const DEFAULT_URL = "nats://127.0.0.1:4222";
 const DEFAULT_TIMEOUT_MS = 5_000;
-const DEFAULT_MAX_QUEUED_BYTES = 8 * 1024 * 1024;
-/** The server holds a batch in memory until it is committed. */
-const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+const DEFAULT_MAX_QUEUED_EVENTS = 65_536;
 
 /**
  * Connects to a node's own nats-server.
@@ -169,11 +184,12 @@ const MAX_BATCH_BYTES = 16 * 1024 * 1024;
  * ```
  *
  * @throws {NatsUnreachable} no server there within ten seconds, or it refuses the user
- * @throws {ClientTooOld} the node speaks a newer protocol
+ * @throws {ClientTooOld} the node speaks a newer protocol than this client
+ * @throws {NodeTooOld} the node speaks an older one than this client needs
  * @throws {StoreUnavailable} the server has no outbox: no agent or coordinator has run on it
  */
 export async function connectCim(options: ConnectCimOptions = {}): Promise<CimClient> {
-  const { url = DEFAULT_URL, name = "cim client", timeoutMs = DEFAULT_TIMEOUT_MS, maxQueuedBytes } = options;
+  const { url = DEFAULT_URL, name = "cim client", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const { seed, seedFile, user, pass } = options;
   const nc = await connectNats({
     url,
@@ -187,7 +203,14 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
     const node = nc.info?.server_name ?? url;
     const limits = await outboxLimits(nc, node, timeoutMs);
     const writer = new OutboxWriter({ nc, node, url, timeoutMs });
-    return new ConnectedClient(nc, node, limits, writer, maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES);
+    const queue = new AppendQueue({
+      write: (group) => writer.write(group),
+      limits: {
+        bytes: options.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
+        events: options.maxQueuedEvents ?? DEFAULT_MAX_QUEUED_EVENTS,
+      },
+    });
+    return new ConnectedClient(nc, node, limits, queue);
   } catch (error) {
     await nc.close();
     throw error;
@@ -201,22 +224,20 @@ class ConnectedClient implements CimClient {
   readonly #queue: AppendQueue;
   #closing: Promise<void> | undefined;
 
-  constructor(
-    nc: NatsConnection,
-    node: string,
-    limits: AppendLimits,
-    writer: OutboxWriter,
-    maxBytes: number,
-  ) {
+  constructor(nc: NatsConnection, node: string, limits: AppendLimits, queue: AppendQueue) {
     this.#nc = nc;
     this.node = node;
     this.#limits = limits;
-    this.#queue = new AppendQueue({ write: (group) => writer.write(group), maxBytes });
+    this.#queue = queue;
   }
 
   async append(event: EventToAppend, options?: AppendOptions): Promise<Appended> {
     const [appended] = await this.#append([event], options);
     return appended as Appended;
+  }
+
+  async room(): Promise<void> {
+    await this.#queue.room();
   }
 
   async find(eventId: string, options: FindOptions = {}): Promise<Found> {
@@ -252,13 +273,10 @@ class ConnectedClient implements CimClient {
 
   async #append(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (this.#closing !== undefined) throw new ClientClosed();
-    let encoded: readonly EncodedEvent[] = [];
-    const stored = await this.#queue.append(() => {
-      encoded = events.map((event) => encodeEvent(event, this.#limits));
-      checkBatchBytes(encoded);
-      checkExpectations(encoded);
-      return encoded;
-    }, signalOf(options));
+    const encoded = events.map((event) => encodeEvent(event, this.#limits));
+    checkBatchBytes(encoded);
+    checkExpectations(encoded);
+    const stored = await this.#queue.append(encoded, signalOf(options));
     const { node } = this;
     return encoded.map(({ identity }, at) => ({ ...identity, node, ...(stored[at] as Stored) }));
   }
@@ -268,34 +286,4 @@ function signalOf(options: AppendOptions | undefined): AbortSignal | undefined {
   if (options?.timeoutMs === undefined) return options?.signal;
   const timer = AbortSignal.timeout(options.timeoutMs);
   return options.signal ? AbortSignal.any([options.signal, timer]) : timer;
-}
-
-function checkBatchBytes(events: readonly EncodedEvent[]): void {
-  if (events.length < 2) return;
-  const actual = events.reduce((total, { bytes }) => total + bytes, 0);
-  if (actual <= MAX_BATCH_BYTES) return;
-  const limit = { name: "bytes of one batch", max: MAX_BATCH_BYTES, actual };
-  const message = `events: ${actual} bytes are more than the ${MAX_BATCH_BYTES} that are stored as one; append them in several batches`;
-  throw new EventRejected("events", message, { limit });
-}
-
-async function outboxLimits(nc: NatsConnection, node: string, timeoutMs: number): Promise<AppendLimits> {
-  const maxPayload = nc.info?.max_payload ?? Number.MAX_SAFE_INTEGER;
-  try {
-    const { config } = await jetStreamApi<{
-      config: { max_msg_size: number; metadata?: Record<string, string> };
-    }>(nc, `STREAM.INFO.${STREAM.outbox}`, undefined, { timeoutMs });
-    // Without the entry it is of a build from before there was one, which speaks version 1.
-    const theirs = Number(config.metadata?.[PROTOCOL_METADATA] ?? 1);
-    if (theirs > PROTOCOL_VERSION) throw new ClientTooOld(node, theirs, PROTOCOL_VERSION);
-    const maxMessage = config.max_msg_size < 0 ? maxPayload : config.max_msg_size;
-    return { eventBytes: Math.min(maxPayload, maxMessage), node };
-  } catch (cause) {
-    if (cause instanceof ClientTooOld) throw cause;
-    const missing = cause instanceof JetStreamRefused && cause.code === 404;
-    const reason = missing
-      ? `it has no ${STREAM.outbox}; cim-agent, or cim-coordinator on a hub, makes one when it runs there`
-      : `${STREAM.outbox} can't be looked at: ${cause instanceof Error ? cause.message : String(cause)}`;
-    throw new StoreUnavailable(node, { reason, outcome: "not-stored" }, { cause });
-  }
 }

@@ -15,8 +15,8 @@ export interface EventToAppend {
   /** What happened, as `PersonCreated`; one word of a subject. */
   readonly type: string;
   /**
-   * The body: bytes as they are, anything else as JSON. Left out: an empty body. Leave it unchanged until the append is
-   * answered: bytes are not copied, and what waits for room is encoded when there is.
+   * The body: bytes as they are, anything else as JSON. Left out: an empty body. Leave bytes unchanged until the append is
+   * answered: they are not copied.
    */
   readonly data?: unknown;
   /**
@@ -61,6 +61,9 @@ export const HEADER_ROOM_BYTES = 256;
 /** nats-server closes the connection of who sends a longer command line (`max_control_line`, 4,096 with its reply subject). */
 const MAX_SUBJECT_BYTES = 2048;
 
+/** The server holds a batch in memory until it is committed. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+
 const ID = /^[\x21-\x7e]{1,256}$/;
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const OWN_HEADERS: readonly string[] = [HEADER.correlation, HEADER.causation, ...RESERVED_HEADERS];
@@ -101,6 +104,16 @@ function expectationOf({ expect }: EventToAppend, node: string): Expectation | u
       `sequence ${expect.seq} is of ${JSON.stringify(expect.node)}, and this is ${node}: sequences mean something on their node only`,
     );
   return { seq: expect.seq, serverSeq: expect.seq };
+}
+
+/** @throws {EventRejected} a batch larger than a server should hold until it is committed */
+export function checkBatchBytes(events: readonly EncodedEvent[]): void {
+  if (events.length < 2) return;
+  const actual = events.reduce((total, { bytes }) => total + bytes, 0);
+  if (actual <= MAX_BATCH_BYTES) return;
+  const limit = { name: "bytes of one batch", max: MAX_BATCH_BYTES, actual };
+  const message = `events: ${actual} bytes are more than the ${MAX_BATCH_BYTES} that are stored as one; append them in several batches`;
+  throw new EventRejected("events", message, { limit });
 }
 
 /** Within one batch only the first event of an aggregate can expect something. @throws {EventRejected} */

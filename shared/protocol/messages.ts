@@ -4,6 +4,9 @@ import * as z from "zod";
 
 export const PROTOCOL_VERSION = 1;
 
+/** The oldest version that a client of this build works with on its node. */
+export const OLDEST_PROTOCOL = 1;
+
 /** Key in the outbox's stream metadata: the version of the protocol that the node's daemon speaks. */
 export const PROTOCOL_METADATA = "cim.protocol";
 

@@ -305,7 +305,7 @@ test("1 MiB passes, 8 MiB is refused with the limit named", async () => {
   });
 });
 
-test("a client says when the node is newer, and works with one from before versions were told", async () => {
+test("a client says when the node is newer, or older than it needs, and works with one from before versions were told", async () => {
   const { config } = await jetStreamApi<{ config: { metadata: Record<string, string> } }>(
     nc,
     `STREAM.INFO.${STREAM.outbox}`,
@@ -318,6 +318,12 @@ test("a client says when the node is newer, and works with one from before versi
   await expect(connectCim({ url: server.url })).rejects.toMatchObject({
     name: "ClientTooOld",
     message: "test speaks cim's protocol 2, this client up to 1: upgrade the package cim of this program",
+  });
+  await speaks({ "cim.protocol": "0" });
+  await expect(connectCim({ url: server.url })).rejects.toMatchObject({
+    name: "NodeTooOld",
+    message:
+      "test speaks cim's protocol 0, this client needs 1 or newer: upgrade cim-agent (cim-coordinator on a hub) there",
   });
   await speaks({});
   await using cim = await connectCim({ url: server.url });
