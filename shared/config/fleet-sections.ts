@@ -23,7 +23,7 @@ export const discoverySection = z.strictObject({
       .max(4)
       .default(["static"]),
     {
-      what: "Where nodes are looked for, all at once. static: staticNodes and the leaves of this document.",
+      what: "Where nodes are looked for, all at once. static: staticNodes. The leaves of this document and nodes that connect are always known.",
       write: 'a list of "static", "dns", "consul", "kubernetes"',
     },
   ),

@@ -2,9 +2,9 @@ import type { DiscoveredNode, Witness } from "./discovered-node.ts";
 
 /**
  * Whose word counts before whose, for each thing that is said of a node. The node knows itself best; then comes what
- * an operator wrote down by hand.
+ * an operator wrote down by hand, then what anything on the network answers.
  */
-export const PRECEDENCE: readonly Witness[] = ["heartbeat", "configuration", "static"];
+export const PRECEDENCE: readonly Witness[] = ["heartbeat", "configuration", "static", "dns"];
 
 /** A node as all that is said of it together has it. */
 export interface MergedNode {

@@ -10,6 +10,10 @@ export async function openSource(name: SourceName, settings: Settings, init: Sou
   switch (name) {
     case "static":
       return new StaticSource({ ...init, staticNodes: settings.staticNodes });
+    case "dns": {
+      const { DnsSource } = await import("./dns/dns-source.ts");
+      return new DnsSource({ ...init, dnsQuery: settings.dnsQuery, dnsServers: settings.dnsServers });
+    }
   }
 }
 
@@ -20,4 +24,5 @@ export function sourceOptions(name: SourceName, settings: Settings): string {
 
 const OPTIONS: Readonly<Record<SourceName, readonly (keyof Settings)[]>> = {
   static: ["staticNodes"],
+  dns: ["dnsQuery", "dnsServers"],
 };

@@ -9,16 +9,20 @@ export interface Backend extends AsyncDisposable {
   list(nodes: readonly DiscoveredNode[]): Promise<void>;
   /** A new source that looks into it. */
   open(init: SourceInit): Source;
-  /** Makes it fail; absent where nothing can. */
+  /** Makes it fail, where it can. */
   fail?(): Promise<void>;
   /** Ends that, with what was listed last. */
   recover?(): Promise<void>;
-  /** Makes it list these too, whatever they are; absent where nothing foreign can be listed. */
-  listNames?(names: readonly string[]): Promise<void>;
+  /** Makes it list this besides: a name that no node can have. */
+  listWrongName?(): Promise<void>;
 }
 
 export interface ComplianceOptions {
   readonly start: () => Promise<Backend>;
+  /** It can fail, and recover. */
+  readonly canFail?: boolean;
+  /** Others than cim may write into it. */
+  readonly canListAnything?: boolean;
   /** Changes need a new source, as a reload makes one. */
   readonly changesByReopening?: boolean;
 }
@@ -71,10 +75,8 @@ const B: DiscoveredNode = { name: "leaf-b", url: "nats://127.0.0.22:4223", regio
 const C: DiscoveredNode = { name: "leaf-c", url: "nats://127.0.0.23:4224", capabilities: ["camera"] };
 
 /** What every source of nodes must do. */
-export function sourceCompliance(
-  name: string,
-  { start, changesByReopening = false }: ComplianceOptions,
-): void {
+export function sourceCompliance(name: string, options: ComplianceOptions): void {
+  const { start, changesByReopening = false, canFail = false, canListAnything = false } = options;
   describe(`${name}, as every source`, () => {
     /** The source after a change: the same, or a new one where only a reload changes anything. */
     async function changed(backend: Backend, watched: Watched, nodes: readonly DiscoveredNode[]) {
@@ -135,53 +137,53 @@ export function sourceCompliance(
       expect(reports).toEqual([]);
     });
 
-    it("says of an outage that it is one, never that there are no nodes, and goes on after it", async (context) => {
-      await using backend = await start();
-      if (!backend.fail || !backend.recover) return context.skip("nothing can fail");
-      await backend.list([A, B]);
-      await using watched = new Watched(backend);
-      await watched.lists([A, B]);
-      await backend.fail();
-      const { reason } = await watched.isOut();
-      expect(reason).toMatch(/^[^\n]+$/);
-      expect(
-        watched.reports.filter((report) => report.kind === "listing" && report.nodes.length === 0),
-      ).toEqual([]);
-      await backend.list([A, B, C]);
-      await backend.recover();
-      await watched.lists([A, B, C]);
-    });
-
-    it("starts in an outage and finds the nodes after it; disposal in between ends at once", async (context) => {
-      await using backend = await start();
-      if (!backend.fail || !backend.recover) return context.skip("nothing can fail");
-      await backend.list([A]);
-      await backend.fail();
-      await using watched = new Watched(backend);
-      await using other = new Watched(backend);
-      await watched.isOut();
-      await other.isOut();
-      await other[Symbol.asyncDispose]();
-      await backend.recover();
-      await watched.lists([A]);
-    });
-
-    it("leaves out what is no node, says so, and takes a list of nothing else for an outage", async (context) => {
-      await using backend = await start();
-      if (!backend.listNames) return context.skip("nothing foreign can be listed");
-      await backend.list([A]);
-      await using watched = new Watched(backend);
-      await watched.lists([A]);
-      await backend.listNames(["Not a node"]);
-      await eventually(() => {
-        const last = watched.reports.at(-1);
-        return last?.kind === "listing" && last.leftOut.length > 0;
+    if (canFail) {
+      it("says of an outage that it is one, never that there are no nodes, and goes on after it", async () => {
+        await using backend = await start();
+        await backend.list([A, B]);
+        await using watched = new Watched(backend);
+        await watched.lists([A, B]);
+        await backend.fail?.();
+        const { reason } = await watched.isOut();
+        expect(reason).toMatch(/^[^\n]+$/);
+        expect(
+          watched.reports.filter((report) => report.kind === "listing" && report.nodes.length === 0),
+        ).toEqual([]);
+        await backend.list([A, B, C]);
+        await backend.recover?.();
+        await watched.lists([A, B, C]);
       });
-      await watched.lists([A]);
-      await backend.list([]);
-      await backend.listNames(["Not a node"]);
-      expect((await watched.isOut()).reason).toMatch(/lists nothing that can be used/);
-    });
+
+      it("starts in an outage and finds the nodes after it; disposal in between ends at once", async () => {
+        await using backend = await start();
+        await backend.list([A]);
+        await backend.fail?.();
+        await using watched = new Watched(backend);
+        await using other = new Watched(backend);
+        await watched.isOut();
+        await other.isOut();
+        await other[Symbol.asyncDispose]();
+        await backend.recover?.();
+        await watched.lists([A]);
+      });
+    }
+    if (canListAnything) {
+      it("leaves out what is no node, says so, and takes a list of nothing else for an outage", async () => {
+        await using backend = await start();
+        await backend.list([A]);
+        await using watched = new Watched(backend);
+        await watched.lists([A]);
+        await backend.listWrongName?.();
+        await eventually(() => {
+          const last = watched.reports.at(-1);
+          return last?.kind === "listing" && last.leftOut.length > 0;
+        });
+        await watched.lists([A]);
+        await backend.list([]);
+        await backend.listWrongName?.();
+        expect((await watched.isOut()).reason).toMatch(/lists nothing that can be used/);
+      });
+    }
   });
 }
 

@@ -74,11 +74,10 @@ describe("check-config", () => {
 
   it("notes what is only read, and what weakens a promise", () => {
     const path = file("notes.json", good.replace("}", ',"nats":{"syncInterval":"10s"}}'));
-    const { text, exitCode } = checkConfigCommand(path, { CIM_DISCOVERY_METHOD: "dns" });
+    const { text, exitCode } = checkConfigCommand(path, { CIM_DISCOVERY_METHOD: "dns,kubernetes" });
     expect(exitCode).toBe(0);
-    expect(text).toMatch(
-      /note: discovery\.methods is read and checked, but this build does not act on it yet/,
-    );
+    expect(text).toMatch(/note: discovery\.methods names kubernetes, which this build does not ask yet/);
+    expect(text).not.toMatch(/dns, which/);
     expect(text).toMatch(/note: nats\.syncInterval is 10s: a power cut/);
   });
 });
