@@ -48,7 +48,8 @@ export class Coordinator implements Daemon {
       onServer: (up) => void this.#onServer(up),
       onLink: (change) => this.#watch.onLink(change),
     });
-    this.#watch = new FleetWatch({ fleet: this.#fleet, config, conditions: this.#frame.conditions });
+    const { conditions, log } = this.#frame;
+    this.#watch = new FleetWatch({ fleet: this.#fleet, config, conditions, log });
     this.#discovery = new Discovery({
       settings: config.discovery,
       conditions: this.#frame.conditions,
@@ -73,7 +74,7 @@ export class Coordinator implements Daemon {
     });
     this.#leadership = this.#newLeadership(nc);
     await this.#leadership.start();
-    this.#watch.start(nc);
+    await this.#watch.start(nc);
     await this.#frame.server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#frame.ready();
@@ -267,6 +268,7 @@ export class Coordinator implements Daemon {
     this.#discovery.review(new Set(seen.map(({ name }) => name)), nowMs);
     this.#watch.judge(nodes, this.#frame.server.links, nowMs);
     if (!this.#sequencer?.reign) return;
+    void this.#watch.keep(nodes);
     this.#lag.judge(this.#replication(), this.#nodes(), this.#frame.conditions, nowMs);
   }
 

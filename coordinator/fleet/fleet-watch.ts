@@ -3,15 +3,21 @@ import type { Config } from "../../shared/config/index.ts";
 import { ContestedNames } from "../../shared/nats/contested-names.ts";
 import type { Link, LinkChange } from "../../shared/nats/link-table.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
-import { heartbeat } from "../../shared/protocol/messages.ts";
-import { SUBJECT } from "../../shared/protocol/subjects.ts";
+import type { Log } from "../../shared/observe/log.ts";
+import { type Heartbeat, heartbeat } from "../../shared/protocol/messages.ts";
+import { inboxPrefix, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { HealthQuestions } from "../health/health-questions.ts";
+import { recordOf } from "../registry/node-record.ts";
+import { NodeRegistry } from "../registry/node-registry.ts";
 import type { Fleet, FleetNode } from "./fleet.ts";
 
 export interface FleetWatchInit {
   readonly fleet: Fleet;
   readonly config: Config;
   readonly conditions: Conditions;
+  readonly log: Log;
+  /** After the fleet took a heartbeat over. */
+  readonly onHeard?: (heartbeat: Heartbeat) => void;
 }
 
 /** Brings to the fleet what comes over connections: heartbeats, links, answers; and says what is wrong with its nodes. */
@@ -19,6 +25,7 @@ export class FleetWatch implements AsyncDisposable {
   readonly #init: FleetWatchInit;
   readonly #contested = new ContestedNames();
   readonly #questions: HealthQuestions;
+  #registry: NodeRegistry | undefined;
 
   constructor(init: FleetWatchInit) {
     this.#init = init;
@@ -29,8 +36,18 @@ export class FleetWatch implements AsyncDisposable {
     });
   }
 
-  /** @param nc the daemon's connection, which is up */
-  start(nc: NatsConnection): void {
+  /**
+   * @param nc the daemon's connection, which is up
+   * @throws what reading the registry throws
+   */
+  async start(nc: NatsConnection): Promise<void> {
+    const { fleet, config, log } = this.#init;
+    this.#registry = new NodeRegistry({
+      nc,
+      inboxPrefix: inboxPrefix(config.node),
+      log: log.child({ part: "registry" }),
+    });
+    fleet.restore(await this.#registry.load());
     this.onServer(true);
     nc.subscribe(SUBJECT.heartbeats, {
       callback: (error, { subject, data }) => {
@@ -68,6 +85,12 @@ export class FleetWatch implements AsyncDisposable {
     fleet.sweep(nowMs);
   }
 
+  /** Writes down who there is. For the leading coordinator alone. */
+  async keep(nodes: readonly FleetNode[]): Promise<void> {
+    const toKeep = nodes.map((node) => ({ record: recordOf(node), isUp: node.health.state === "up" }));
+    await this.#registry?.keep(toKeep);
+  }
+
   /** A leaf may publish under its own name only; what the body claims must agree with that. */
   #onHeartbeat(node: string, data: Uint8Array, asked: boolean): void {
     let body: unknown;
@@ -77,7 +100,8 @@ export class FleetWatch implements AsyncDisposable {
       return;
     }
     const parsed = heartbeat.safeParse(body);
-    if (parsed.success && parsed.data.node === node)
-      this.#init.fleet.onHeartbeat(parsed.data, Date.now(), asked);
+    if (!parsed.success || parsed.data.node !== node) return;
+    this.#init.fleet.onHeartbeat(parsed.data, Date.now(), asked);
+    this.#init.onHeard?.(parsed.data);
   }
 }

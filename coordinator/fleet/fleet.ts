@@ -2,6 +2,7 @@ import type { Config } from "../../shared/config/index.ts";
 import {
   asDiscovered,
   type DiscoveredNode,
+  SOURCES,
   type SourceName,
   type Witness,
 } from "../../shared/discovery/discovered-node.ts";
@@ -38,6 +39,10 @@ export class Fleet {
   readonly #listeners = new Set<(change: FleetChange) => void>();
   readonly #present = new Set<string>();
   #detector: ConstructorParameters<typeof KnownNode>[1];
+  /** What lists nodes, by configuration, and what of it has done so. */
+  #sources: readonly Witness[] = [];
+  readonly #listed = new Set<Witness>();
+  /** Of those who may link, by name. */
   #keys = new Map<string, string>();
   /** Links up that bear the name of a node with another key. */
   readonly #impostors = new Map<number, string>();
@@ -54,6 +59,7 @@ export class Fleet {
   configure(config: Config): void {
     const { node: name, region, capabilities, leaves } = config;
     this.#detector = detectorOf(config);
+    this.#sources = config.discovery.methods.filter(isSource);
     this.#keys = new Map(leaves.map((leaf) => [leaf.name, leaf.publicKey]));
     this.#known(name).role = "hub";
     this.#say("configuration", [{ name, region, capabilities }, ...leaves].map(asDiscovered));
@@ -61,13 +67,19 @@ export class Fleet {
 
   /** Takes over what a source of discovery lists now: all of it, each time. */
   onDiscovery(source: SourceName, nodes: readonly DiscoveredNode[]): void {
+    this.#listed.add(source);
     this.#say(source, nodes);
   }
 
-  /** What was known when a coordinator last wrote it down. Nobody of these is up before it shows itself. */
+  /**
+   * What was known when a coordinator last wrote it down. Nobody of these is up before it shows itself, and nobody is
+   * there who is configured or listed no longer; a source that has not listed anything yet is taken to list what it did.
+   */
   restore(records: readonly NodeRecord[]): void {
-    for (const record of records) this.#known(record.name).restore(record);
+    const silent = this.#sources.filter((source) => !this.#listed.has(source));
+    for (const record of records) this.#known(record.name).restore(record, silent);
     for (const { name } of records) this.#touch(this.#known(name), this.#moment(this.#nowMs));
+    this.sweep(this.#nowMs);
   }
 
   /** The hub's own server is there, or not. */
@@ -170,12 +182,16 @@ export class Fleet {
   list(nowMs: number): FleetNode[] {
     const moment = this.#moment(nowMs);
     this.#sorted ??= [...this.#nodes.values()].sort(byRoleAndName);
+    for (const node of this.#sorted) this.#touch(node, moment);
     return this.#sorted.filter((node) => this.#isPresent(node, nowMs)).map((node) => node.view(moment));
   }
 
   get(name: string, nowMs: number): FleetNode | undefined {
     const node = this.#nodes.get(name);
-    return node && this.#isPresent(node, nowMs) ? node.view(this.#moment(nowMs)) : undefined;
+    if (!node || !this.#isPresent(node, nowMs)) return undefined;
+    const moment = this.#moment(nowMs);
+    this.#touch(node, moment);
+    return node.view(moment);
   }
 
   /** Tells of every change as it happens. Gives a function that ends it. */
@@ -241,6 +257,8 @@ export class Fleet {
     return { nowMs, atMs: this.#clock.at(nowMs) };
   }
 }
+
+const isSource = (method: string): method is SourceName => SOURCES.some((source) => source === method);
 
 const byRoleAndName = (a: KnownNode, b: KnownNode): number =>
   Number(b.role === "hub") - Number(a.role === "hub") || (a.name < b.name ? -1 : 1);

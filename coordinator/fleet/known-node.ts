@@ -70,6 +70,7 @@ export class KnownNode {
     this.#linkSince = moment;
     this.#linkReason = "reason" in change ? change.reason : undefined;
     this.firstSeenMs ??= moment.nowMs;
+    this.lastSeenMs = moment.nowMs;
     this.detector.link(this.linked, moment.atMs);
   }
 
@@ -93,13 +94,16 @@ export class KnownNode {
     if (!isSame) this.say("heartbeat", asDiscovered({ name, region, capabilities }));
   }
 
-  restore(record: NodeRecord): void {
+  /** @param silent who has listed nothing yet since the coordinator's start */
+  restore(record: NodeRecord, silent: readonly Witness[]): void {
     this.record = record;
     this.role = record.role;
     this.named = record.sources.some((source) => source !== "heartbeat" && source !== "link");
     this.firstSeenMs = parsed(record.firstSeen);
     this.lastSeenMs = parsed(record.lastSeen);
-    const { name, region, capabilities } = record;
+    const { name, region, capabilities, url } = record;
+    const words = asDiscovered({ name, region, capabilities, ...(url !== null && { url }) });
+    for (const source of silent) if (record.sources.includes(source)) this.say(source, words);
     if (record.sources.includes("heartbeat"))
       this.say("heartbeat", asDiscovered({ name, region, capabilities }));
   }

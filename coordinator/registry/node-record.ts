@@ -49,11 +49,16 @@ export function recordOf(node: FleetNode): NodeRecord {
  * node ceases to be up, and else when it is an hour old. (10,000 nodes: three writes a second.)
  */
 export function isWorthWriting(written: NodeRecord | undefined, now: NodeRecord, isUp: boolean): boolean {
-  if (!written) return true;
-  const { lastSeen: before, ...rest } = written;
-  const { lastSeen, ...restNow } = now;
-  if (JSON.stringify(rest) !== JSON.stringify(restNow)) return true;
-  if (before === lastSeen || lastSeen === null) return false;
-  if (before === null || !isUp) return true;
-  return Date.parse(lastSeen) - Date.parse(before) >= LAST_SEEN_EVERY_MS;
+  if (!written || KEYS.some((key) => !isSame(written[key], now[key]))) return true;
+  if (now.lastSeen === null || now.lastSeen === written.lastSeen) return false;
+  if (written.lastSeen === null || !isUp) return true;
+  return Date.parse(now.lastSeen) - Date.parse(written.lastSeen) >= LAST_SEEN_EVERY_MS;
+}
+
+const KEYS = Object.keys(nodeRecord.shape).filter((key) => key !== "lastSeen") as (keyof NodeRecord)[];
+
+/** Of values as they are in a record; called for every node each second. */
+function isSame(a: NodeRecord[keyof NodeRecord], b: NodeRecord[keyof NodeRecord]): boolean {
+  if (a === b) return true;
+  return typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b);
 }
