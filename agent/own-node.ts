@@ -1,9 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { loadavg } from "node:os";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import { type Config, contractsHash } from "../shared/config/index.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
-import { diskSpace } from "../shared/nats/server-health.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
 import type { Log } from "../shared/observe/log.ts";
@@ -12,8 +10,8 @@ import { acceptHoleRequest, type Heartbeat, PROTOCOL_VERSION } from "../shared/p
 import type { LogPosition, Reign } from "../shared/protocol/reign.ts";
 import { controlSubject, inboxPrefix } from "../shared/protocol/subjects.ts";
 import { Heartbeats } from "./heartbeat/heartbeats.ts";
-import { OutboxKeeper, type OutboxState } from "./outbox/outbox-keeper.ts";
-import { GrowthRate, runwaySeconds, runwayWords } from "./outbox/runway.ts";
+import { FigureReader } from "./heartbeat/node-figures.ts";
+import { OutboxKeeper } from "./outbox/outbox-keeper.ts";
 import { refusedCount } from "./uplink/refused-events.ts";
 import { Uplink } from "./uplink/uplink.ts";
 
@@ -39,8 +37,6 @@ export interface OwnNodeInit {
   readonly onShipping?: (mark: number) => void;
 }
 
-const NEARLY_FULL = 0.8;
-const SHORT_RUNWAY_S = 3600;
 const REFUSED_EVERY_MS = 10_000;
 
 /** A node's own part: its outbox on its way to the log, and word of how the node is. On every node, hubs too. */
@@ -48,7 +44,8 @@ export class OwnNode {
   readonly #init: OwnNodeInit;
   readonly #run = randomBytes(6).toString("hex");
   readonly #startedMs = Date.now();
-  readonly #growth = new GrowthRate();
+  readonly #figures: FigureReader;
+  readonly #contracts: string;
   readonly #heartbeats: Heartbeats;
   #control: Subscription | undefined;
   #refusedTimer: NodeJS.Timeout | undefined;
@@ -59,6 +56,7 @@ export class OwnNode {
   constructor(init: OwnNodeInit) {
     this.#init = init;
     const { nc, config, conditions, log, metrics } = init;
+    this.#contracts = contractsHash(config.sync);
     const hasCopy = init.copy !== undefined;
     this.outbox = new OutboxKeeper({
       nc,
@@ -85,12 +83,19 @@ export class OwnNode {
         metrics.add("cim_uplink_events_total", {}, events);
       },
     });
+    this.#figures = new FigureReader({
+      outbox: this.outbox,
+      confirmed: () => this.uplink.confirmed,
+      storeDir: config.nats.storeDir,
+      conditions,
+      metrics,
+    });
     this.#heartbeats = new Heartbeats({
       nc,
       node: config.node,
       intervalMs: config.heartbeat.intervalMs,
       log: log.child({ part: "heartbeat" }),
-      make: () => this.#heartbeat(),
+      make: (maxAgeMs) => this.#heartbeat(maxAgeMs),
     });
   }
 
@@ -159,13 +164,11 @@ export class OwnNode {
     if (count && !conditions.has("refused-events")) conditions.raise("refused-events", { count });
   }
 
-  async #heartbeat(): Promise<Heartbeat> {
+  /** @param maxAgeMs how old that may be which has to be asked for */
+  async #heartbeat(maxAgeMs: number): Promise<Heartbeat> {
     const { nc, config, conditions, copy } = this.#init;
-    const outbox = await this.outbox.state();
+    const { outbox, oldestUs, freeBytes, runwayS, load } = await this.#figures.read(maxAgeMs);
     const { confirmed } = this.uplink;
-    const oldestUs = outbox.last > confirmed ? await this.outbox.storedAtUs(confirmed) : undefined;
-    const freeBytes = await this.#freeBytes();
-    const runwayS = this.#judge(outbox, freeBytes);
     const report = copy?.();
     const reign = this.uplink.seen ?? null;
     if (reign) this.#init.metrics.set("cim_epoch", {}, reign.epoch);
@@ -181,12 +184,13 @@ export class OwnNode {
       region: config.region,
       capabilities: [...config.capabilities],
       coordinates: config.coordinates,
-      contracts: contractsHash(config.sync),
+      contracts: this.#contracts,
       incarnation: this.uplink.incarnation,
       reign,
       outbox: {
         first: outbox.first,
-        last: outbox.last,
+        // What was shipped since the figures were read is in it, too.
+        last: Math.max(outbox.last, confirmed),
         bytes: outbox.bytes,
         maxBytes: outbox.maxBytes,
         confirmed,
@@ -200,39 +204,10 @@ export class OwnNode {
             newestMs: report.newestMs,
           }
         : null,
-      load: loadavg()[0] ?? 0,
+      load,
       disk: { freeBytes, runwayS },
       conditions: conditions.list().map(({ code, severity, text }) => ({ code, severity, detail: text })),
     };
-  }
-
-  /** Draws what follows from the numbers: metrics and conditions. */
-  #judge(outbox: OutboxState, freeBytes: number): number | null {
-    const { conditions, metrics } = this.#init;
-    this.#growth.note(outbox.bytes, performance.now());
-    const runwayS = runwaySeconds({
-      outboxBytes: outbox.bytes,
-      outboxMaxBytes: outbox.maxBytes,
-      diskFreeBytes: freeBytes,
-      growthPerSecond: this.#growth.perSecond,
-    });
-    const used = outbox.bytes / outbox.maxBytes;
-    metrics.set("cim_outbox_bytes", {}, outbox.bytes);
-    metrics.set("cim_outbox_events", {}, outbox.events);
-    metrics.set("cim_disk_free_bytes", {}, freeBytes);
-    metrics.set("cim_outbox_runway_seconds", {}, runwayS ?? Number.NaN);
-    const percent = Math.round(used * 100);
-    const runway = runwayS === null ? {} : { runway: runwayWords(runwayS) };
-    conditions.set(used >= NEARLY_FULL && used < 0.99, "outbox-nearly-full", { percent, ...runway });
-    conditions.set(used >= 0.99, "outbox-full");
-    conditions.set(runwayS !== null && runwayS < SHORT_RUNWAY_S, "disk-runway-short", runway);
-    return runwayS;
-  }
-
-  async #freeBytes(): Promise<number> {
-    // Hardened away from the daemon, or not there yet: the outbox's own limit is known all the same.
-    const space = await diskSpace(this.#init.config.nats.storeDir).catch(() => undefined);
-    return space?.freeBytes ?? Number.MAX_SAFE_INTEGER;
   }
 }
 

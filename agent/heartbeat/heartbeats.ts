@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import { isDown } from "../../shared/nats/connection-lost.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
 import { heartbeatSubject, statusSubject } from "../../shared/protocol/subjects.ts";
@@ -9,11 +10,18 @@ export interface HeartbeatsInit {
   readonly node: string;
   readonly intervalMs: number;
   readonly log: Log;
-  readonly make: () => Promise<Heartbeat>;
+  /** Makes one of figures that are no older than that. */
+  readonly make: (maxAgeMs: number) => Promise<Heartbeat>;
 }
 
 /** The own server takes a message in less; one that does not is stopped, or gone as well. */
 const GOODBYE_TIMEOUT_MS = 500;
+
+/**
+ * That a node lives is told with every heartbeat; what has to be asked of its server and its disk first is read once a
+ * second at most, as that is most of what an idle daemon costs. Just below, for timers are never exact.
+ */
+const FIGURES_EVERY_MS = 900;
 
 /**
  * Says at a steady pace that the node lives and how it is, and answers who asks for it (`cim.node.<node>.status`).
@@ -38,7 +46,7 @@ export class Heartbeats {
       callback: (error, message) => {
         if (error) return;
         this.#init
-          .make()
+          .make(0)
           .then((heartbeat) => message.respond(JSON.stringify(heartbeat)))
           .catch((fault: unknown) =>
             log.debug({ err: fault }, "a question for the node's status stays unanswered"),
@@ -52,10 +60,10 @@ export class Heartbeats {
   async beat(): Promise<void> {
     const { nc, node, log } = this.#init;
     // The own server may be slow: what it says then is late, not doubled.
-    if (this.#making || nc.isClosed()) return;
+    if (this.#making || nc.isClosed() || isDown(nc)) return;
     this.#making = true;
     try {
-      const heartbeat = await this.#init.make();
+      const heartbeat = await this.#init.make(FIGURES_EVERY_MS);
       // After the goodbye it would be taken for a return.
       if (this.#ended) return;
       this.#last = heartbeat;
