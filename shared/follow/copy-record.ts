@@ -1,7 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getMessage } from "../nats/get-message.ts";
-import type { ApiOptions } from "../nats/jetstream-api.ts";
-import { type CopyRecord, copyRecord } from "../protocol/control-records.ts";
+import { type ApiOptions, streamState, unlessMissing } from "../nats/jetstream-api.ts";
+import { type CopyRecord, copyRecord, readRecord } from "../protocol/control-records.ts";
 import { STREAM } from "../protocol/names.ts";
 import { controlRecordSubject } from "../protocol/subjects.ts";
 
@@ -12,5 +12,13 @@ export async function readCopyRecord(
 ): Promise<CopyRecord | undefined> {
   const query = { last_by_subj: controlRecordSubject("copy") };
   const stored = await getMessage(nc, STREAM.events, query, options);
-  return stored && copyRecord.parse(JSON.parse(Buffer.from(stored.body).toString("utf8")));
+  return stored && readRecord(copyRecord, stored);
+}
+
+/** The log itself has every domain in one order. */
+export const WHOLE_LOG: CopyRecord = { live: ["*"], at: null, filling: null };
+
+/** Whether a node's stream is the log itself: only a hub has the fleet's control records beside it. */
+export async function isLogItself(nc: NatsConnection, options: ApiOptions = {}): Promise<boolean> {
+  return (await unlessMissing(streamState(nc, STREAM.control, options))) !== undefined;
 }

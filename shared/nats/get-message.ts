@@ -59,10 +59,27 @@ export async function getMessages(
   }
 }
 
+/** The newest message of each of these subjects among those up to a sequence. */
+export async function getLastUpTo(
+  nc: NatsConnection,
+  stream: string,
+  subjects: readonly string[],
+  upToSeq: number,
+  options: ApiOptions & { readonly inboxPrefix: string },
+): Promise<StoredMessage[]> {
+  if (upToSeq < 1) return [];
+  const query = { multi_last: subjects, up_to_seq: upToSeq };
+  return (await getBatch(nc, stream, query, options)).messages;
+}
+
+type BatchQuery =
+  | { readonly seq: number; readonly next_by_subj: string }
+  | { readonly multi_last: readonly string[]; readonly up_to_seq: number };
+
 function getBatch(
   nc: NatsConnection,
   stream: string,
-  query: { readonly seq: number; readonly next_by_subj: string },
+  query: BatchQuery,
   options: ApiOptions & { readonly inboxPrefix: string },
 ): Promise<{ messages: StoredMessage[]; more: boolean }> {
   const { prefix = "$JS.API", timeoutMs = 5000, inboxPrefix } = options;

@@ -87,3 +87,12 @@ export const copyRecord = z.object({
     .nullable(),
 });
 export type CopyRecord = z.infer<typeof copyRecord>;
+
+/** What a control record's body says; undefined: it is none of that kind. */
+export function readRecord<T>(kind: z.ZodType<T>, { body }: { readonly body: Uint8Array }): T | undefined {
+  try {
+    return kind.safeParse(JSON.parse(Buffer.from(body).toString("utf8"))).data;
+  } catch {
+    return undefined;
+  }
+}

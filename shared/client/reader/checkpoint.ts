@@ -1,21 +1,19 @@
 import * as z from "zod";
 import type { ReignHistory } from "../../follow/reign-history.ts";
 import { formatReign, type LogPosition, parseLogPosition, parseReign } from "../../protocol/reign.ts";
+import { evenFrontier, frontierOf, readFrom } from "./frontier.ts";
+import { type LogStanding, NOTHING_READ } from "./log-course.ts";
 import type { Lane } from "./merge.ts";
 import { CheckpointInvalid } from "./reader-errors.ts";
 
 /** Where a reader stands after an event. Its parts are never changed, only replaced. */
-export interface Standing {
-  /** `Cim-Log` of the furthest event read from the log; undefined: none. */
-  readonly log: string | undefined;
-  /** Where that was in which node's stream: found again there without a search. */
-  readonly local: { readonly node: string; readonly seq: number; readonly log: string } | undefined;
+export interface Standing extends LogStanding {
   /** The newest reigns of the log when it was opened, oldest first, `<reign>.<first index>`. */
   readonly reigns: readonly string[];
   readonly lanes: readonly Lane[];
 }
 
-export const NOWHERE: Standing = { log: undefined, local: undefined, reigns: [], lanes: [] };
+export const NOWHERE: Standing = { ...NOTHING_READ, reigns: [], lanes: [] };
 
 const PREFIX = "cim1.";
 /** As far back as a restored log is compared. */
@@ -26,25 +24,41 @@ const content = z.object({
   l: z.string().optional(),
   s: z.tuple([z.string(), z.number().int(), z.string()]).optional(),
   r: z.array(z.string()).optional(),
-  /** node, incarnation (0: unknown), sequence, print there, first mark */
+  /** Up to which index domains were read, where that is not the position: the others, and some by name. */
+  d: z.tuple([z.number().int(), z.array(z.tuple([z.string(), z.number().int()]))]).optional(),
+  /** node, incarnation (0: unknown), sequence, print there, first mark, first sequence read from the outbox */
   a: z
-    .array(z.tuple([z.string(), z.number().int(), z.number().int(), z.string().nullable(), mark.nullable()]))
+    .array(
+      z.tuple([
+        z.string(),
+        z.number().int(),
+        z.number().int(),
+        z.string().nullable(),
+        mark.nullable(),
+        // Checkpoints from before it was kept: all of it counts as read.
+        z.number().int().nullable().default(1),
+      ]),
+    )
     .optional(),
 });
 
 /** An opaque string of URL-safe characters. */
-export function encodeCheckpoint({ log, local, reigns, lanes }: Standing): string {
+export function encodeCheckpoint({ log, local, reigns, lanes, read }: Standing): string {
+  const { rest, named } = frontierOf(read);
+  const isEven = named.size === 0 && rest === (parseLogPosition(log)?.index ?? 0);
   const json: z.infer<typeof content> = {
     ...(log !== undefined && { l: log }),
     ...(local && { s: [local.node, local.seq, local.log] }),
     ...(reigns.length > 0 && { r: [...reigns] }),
+    ...(!isEven && { d: [rest, [...named]] }),
     ...(lanes.length > 0 && {
-      a: lanes.map(({ node, incarnation, seq, last, first }) => [
+      a: lanes.map(({ node, incarnation, seq, last, first, from }) => [
         node,
         incarnation ?? 0,
         seq,
         last?.() ?? null,
         first ? [first.seq, first.print] : null,
+        from ?? null,
       ]),
     }),
   };
@@ -59,20 +73,24 @@ export function decodeCheckpoint(text: string): Standing {
     );
   }
   try {
-    const { l, s, r, a } = content.parse(
+    const { l, s, r, d, a } = content.parse(
       JSON.parse(Buffer.from(text.slice(PREFIX.length), "base64url").toString()),
     );
-    if (l !== undefined && !parseLogPosition(l)) throw new Error(`${l} is no position`);
+    const position = parseLogPosition(l);
+    if (l !== undefined && !position) throw new Error(`${l} is no position`);
+    const frontier = d ? { rest: d[0], named: new Map(d[1]) } : evenFrontier(position?.index ?? 0);
     return {
       log: l,
       local: s && { node: s[0], seq: s[1], log: s[2] },
       reigns: r ?? [],
-      lanes: (a ?? []).map(([node, incarnation, seq, last, first]) => ({
+      read: readFrom(frontier),
+      lanes: (a ?? []).map(([node, incarnation, seq, last, first, from]) => ({
         node,
         incarnation: incarnation || undefined,
         seq,
         last: last === null ? undefined : () => last,
         first: first ? { seq: first[0], print: first[1] } : undefined,
+        from: from ?? undefined,
       })),
     };
   } catch (cause) {

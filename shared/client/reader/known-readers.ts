@@ -35,7 +35,7 @@ export async function knownReaders(nc: NatsConnection, node: string): Promise<Kn
       filter: record.filter,
       checkpoint: record.checkpoint,
       position: standing.log,
-      ownSeq: standing.lanes.find((lane) => lane.node === node)?.seq,
+      ownSeq: standing.lanes.find((lane) => lane.node === node && lane.seq > 0)?.seq,
       lag: await lagOf(nc, node, record.filter, standing),
       savedAt: new Date(stored.timeUs / 1000),
     });

@@ -13,7 +13,19 @@ export interface Lane {
   readonly last: (() => string) | undefined;
   /** The first event that was read ahead while the incarnation was unknown: by it the lane is known in the log. */
   readonly first: LaneMark | undefined;
+  /** From there on all was read from the outbox, or passed over; undefined: nothing was, it is all from the log. */
+  readonly from: number | undefined;
 }
+
+/** Nothing of this node was written where reading began: nothing need be looked for. */
+export const nothingOf = (node: string): Lane => ({
+  node,
+  incarnation: undefined,
+  seq: 0,
+  last: undefined,
+  first: undefined,
+  from: undefined,
+});
 
 export type Decision =
   /** `ask`: does the outbox have this very event? Tell by `answered`. */
@@ -37,7 +49,7 @@ export class Merge {
   constructor(node: string, lanes: readonly Lane[] = []) {
     this.node = node;
     this.own = lanes.find((lane) => lane.node === node);
-    this.others = lanes.filter((lane) => lane.node !== node);
+    this.others = lanes.filter((lane) => lane.node !== node && lane.from !== undefined);
   }
 
   get lanes(): readonly Lane[] {
@@ -49,17 +61,31 @@ export class Merge {
     const { own } = this;
     if (own && seq <= own.seq) return "skip";
     const first = own?.incarnation === undefined ? (own?.first ?? { seq, print: print() }) : undefined;
-    this.own = { node: this.node, incarnation: own?.incarnation, seq, last: print, first };
+    const from = own?.from ?? seq;
+    this.own = { node: this.node, incarnation: own?.incarnation, seq, last: print, first, from };
     return "deliver";
   }
 
-  /** An event of the log or copy, in its order. */
-  fromLog(origin: Origin, print: () => string): Decision {
-    return origin.node === this.node ? this.#ownFromLog(origin, print) : this.#otherFromLog(origin, print);
+  /**
+   * The log is ahead of the open outbox. What is between may be of domains that a copy does not have, so the log waits;
+   * the outbox has it, or is not the one that is read.
+   */
+  isAhead({ node, seq }: Origin): boolean {
+    return node === this.node && this.outboxOpen && seq > (this.own?.seq ?? 0);
+  }
+
+  /**
+   * An event of the log or copy. `late`: it stands behind younger ones, so that nothing follows from it for others.
+   * `all`: what was read ahead has come back when the log is past it, as every domain does here.
+   */
+  fromLog(origin: Origin, print: () => string, { late = false, all = true } = {}): Decision {
+    if (origin.node !== this.node) return this.#otherFromLog(origin, print, !late && all);
+    return late ? this.#ownLate(origin) : this.#ownFromLog(origin, print);
   }
 
   /** The answer to `ask`; undefined: the outbox has no event of that sequence any more. */
-  answered(origin: Origin, print: () => string, same: boolean | undefined): "deliver" | "skip" {
+  answered(origin: Origin, print: () => string, same: boolean | undefined, late = false): "deliver" | "skip" {
+    if (late) return same === true ? "skip" : "deliver";
     if (same === true && this.own) {
       this.own = { ...this.own, incarnation: origin.incarnation, first: undefined };
       return this.#continued(this.own, origin, print);
@@ -79,7 +105,14 @@ export class Merge {
       seq: logMark.seq,
       last: logMark.print,
       first: undefined,
+      from: undefined,
     };
+  }
+
+  #ownLate({ incarnation, seq }: Origin): Decision {
+    const { own } = this;
+    if (!own || !isReadAhead(own, seq)) return "deliver";
+    return own.incarnation === incarnation ? "skip" : "ask";
   }
 
   #ownFromLog(origin: Origin, print: () => string): Decision {
@@ -91,22 +124,26 @@ export class Merge {
       this.own = { ...own, incarnation, first: undefined };
       return "skip";
     }
-    if (own && (this.outboxOpen || own.incarnation === undefined)) return "ask";
+    if (own && own.seq > 0 && (this.outboxOpen || own.incarnation === undefined)) return "ask";
     this.#adopt(origin, print);
     return "deliver";
   }
 
   #continued(own: Lane, origin: Origin, print: () => string): "deliver" | "skip" {
-    if (origin.seq <= own.seq) return "skip";
-    this.#adopt(origin, print);
-    return "deliver";
+    if (origin.seq > own.seq) this.#adopt(origin, print);
+    return isReadAhead(own, origin.seq) ? "skip" : "deliver";
   }
 
   #adopt({ incarnation, seq }: Origin, print: () => string): void {
-    this.own = { node: this.node, incarnation, seq, last: print, first: undefined };
+    const from = this.own?.incarnation === incarnation ? this.own.from : undefined;
+    this.own = { node: this.node, incarnation, seq, last: print, first: undefined, from };
   }
 
-  #otherFromLog({ node, incarnation, seq }: Origin, print: () => string): "deliver" | "skip" {
+  #otherFromLog(
+    { node, incarnation, seq }: Origin,
+    print: () => string,
+    isPast: boolean,
+  ): "deliver" | "skip" {
     if (this.others.length === 0) return "deliver";
     let lane = this.others.find((one) => one.node === node);
     if (!lane) return "deliver";
@@ -118,12 +155,16 @@ export class Merge {
     }
     if (incarnation !== lane.incarnation) return "deliver";
     // The log has come past what was read ahead: nothing more of it can come.
-    if (seq >= lane.seq) this.#setOther(undefined, node);
-    return seq <= lane.seq ? "skip" : "deliver";
+    if (seq >= lane.seq && isPast) this.#setOther(undefined, node);
+    return isReadAhead(lane, seq) ? "skip" : "deliver";
   }
 
   #setOther(lane: Lane | undefined, node = lane?.node): void {
     const rest = this.others.filter((one) => one.node !== node);
     this.others = lane ? [...rest, lane] : rest;
   }
+}
+
+function isReadAhead({ from, seq: last }: Lane, seq: number): boolean {
+  return from !== undefined && seq >= from && seq <= last;
 }

@@ -1,11 +1,14 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { marksWhere } from "../../follow/find-in-log.ts";
+import { positionOf, type StreamHistory } from "../../follow/read-history.ts";
 import { getMessage } from "../../nats/get-message.ts";
 import { firstKept, streamState } from "../../nats/jetstream-api.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
+import type { MarksRecord } from "../../protocol/control-records.ts";
 import { loggedEvent, printInOutbox, printOfLogged } from "../../protocol/logged-event.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { SUBJECT } from "../../protocol/subjects.ts";
-import type { Lane, Merge } from "./merge.ts";
+import { type Lane, type Merge, nothingOf } from "./merge.ts";
 
 export type OutboxStart =
   | { readonly kind: "open"; readonly startSeq: number }
@@ -95,11 +98,56 @@ export async function newestOwn(nc: NatsConnection, node: string, before: number
         if (logged?.origin.node !== node) continue;
         const { incarnation, seq } = logged.origin;
         const print = printOfLogged(logged, message.subject);
-        newest = { node, incarnation, seq, last: () => print, first: undefined };
+        newest = { node, incarnation, seq, last: () => print, first: undefined, from: undefined };
       }
     }
     if (newest) return newest;
     end = startSeq;
   }
   return undefined;
+}
+
+/**
+ * The newest own event up to an index of the log: as the last record of marks up to there says, and what is behind that,
+ * which are never many.
+ */
+export async function ownUpTo(
+  nc: NatsConnection,
+  node: string,
+  history: StreamHistory,
+  index: number,
+): Promise<Lane> {
+  const { marks, nextSeq } = await marksWhere(nc, history, (_, at) => at > index);
+  let newest = ownInMarks(node, marks?.record) ?? nothingOf(node);
+  const startSeq = marks ? marks.seq + 1 : history.firstSeq;
+  if (startSeq >= nextSeq) return newest;
+  await using reader = await new StreamReader({
+    nc,
+    stream: STREAM.events,
+    startSeq,
+    filters: [SUBJECT.allEvents],
+    headersOnly: true,
+  }).start();
+  let newestAt = 0;
+  for await (const messages of reader.backlog(nextSeq - 1)) {
+    for (const message of messages) {
+      const logged = loggedEvent(message);
+      const at = positionOf(message)?.index ?? 0;
+      // What was filled in here may be older than the marks.
+      if (logged?.origin.node !== node || at > index || at <= Math.max(newestAt, marks?.index ?? 0)) continue;
+      newestAt = at;
+      const { incarnation, seq } = logged.origin;
+      const print = printOfLogged(logged, message.subject);
+      newest = { ...nothingOf(node), incarnation, seq, last: () => print };
+    }
+  }
+  return newest;
+}
+
+/** How far the log has a node's events by its own marks; undefined: it has none. */
+export function ownInMarks(node: string, record: MarksRecord | undefined): Lane | undefined {
+  const lane = record?.lanes.find((one) => one.node === node);
+  if (!lane || lane.mark.seq === 0) return undefined;
+  const { incarnation, mark } = lane;
+  return { ...nothingOf(node), incarnation, seq: mark.seq, last: () => mark.print };
 }

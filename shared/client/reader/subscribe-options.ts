@@ -1,4 +1,4 @@
-import { EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
+import { controlRecordSubject, EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
 
 /** Which events; left out: all. */
 export interface ReadFilter {
@@ -42,4 +42,19 @@ export function filtersOf({ domain, aggregate, type }: ReadFilter): string[] {
   }
   if (aggregate !== undefined) return [`${below}.${aggregate}.*`];
   return domain === undefined ? [] : [`${below}.>`];
+}
+
+/** The domains that are read; undefined: all. */
+export function domainsOf({ domain }: ReadFilter): readonly string[] | undefined {
+  return domain === undefined ? undefined : [domain];
+}
+
+/** What of the log's own records a reader needs: of reigns, of all nodes' marks, and of a copy's domains. */
+const READ_RECORDS = (["reign", "marks", "copy"] as const).map(controlRecordSubject);
+
+/** The same for the log, of whose records some are read too: by these a reader of rare events comes along. */
+export function logFilters(filters: readonly string[]): readonly string[] {
+  if (filters.length === 0) return [];
+  // A server takes no filters that overlap, as those of a type that is called like a record.
+  return [...filters, ...READ_RECORDS.filter((subject) => !filters.includes(subject.replace("_cim", "*")))];
 }

@@ -1,28 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { readCopyRecord } from "../../follow/copy-record.ts";
-import { seqAtTime } from "../../follow/find-in-log.ts";
-import { positionOf, type StreamHistory } from "../../follow/read-history.ts";
-import { getMessage } from "../../nats/get-message.ts";
-import { JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
+import { firstKept, JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { headerValue } from "../../protocol/headers.ts";
 import { printInLog, printInOutbox } from "../../protocol/logged-event.ts";
 import { HEADER, STREAM } from "../../protocol/names.ts";
-import { parseOrigin } from "../../protocol/origin.ts";
-import { formatLogPosition, parseLogPosition } from "../../protocol/reign.ts";
-import { controlRecordSubject } from "../../protocol/subjects.ts";
+import { type Origin, parseOrigin } from "../../protocol/origin.ts";
 import { Arrivals } from "./arrivals.ts";
 import { type Batch, type BatchLimits, batchesOf } from "./batches.ts";
-import { decodeCheckpoint, encodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
-import { Merge } from "./merge.ts";
-import { findLogStart, type LogStart, logHistory } from "./open-log.ts";
-import { findOutboxStart, newestOwn, printAt } from "./own-outbox.ts";
+import { encodeCheckpoint } from "./checkpoint.ts";
+import { logHistory } from "./open-log.ts";
+import { judgeGap, refuseGap } from "./own-gap.ts";
+import { findOutboxStart, type OutboxStart, printAt } from "./own-outbox.ts";
 import { CimEvent } from "./read-event.ts";
-import { CheckpointInvalid, EventsGone, ReaderAhead } from "./reader-errors.ts";
-import { filtersOf, type SubscribeOptions } from "./subscribe-options.ts";
+import { EventsGone, ReaderAhead } from "./reader-errors.ts";
+import { ReaderStand } from "./reader-stand.ts";
+import { filtersOf, logFilters, type SubscribeOptions } from "./subscribe-options.ts";
 
 /** What waits of a stream. */
 export interface PartLag {
@@ -43,9 +38,10 @@ export interface ReaderRest {
   readonly checkpoint: () => string;
 }
 
-const DEFAULT_WAIT_MS = 10_000;
 /** A node that keeps no log may begin to. */
 const LOOK_FOR_LOG_MS = 1_000;
+/** What the log waits for in the outbox may be trimmed. */
+const LOOK_FOR_TRIM_MS = 1_000;
 
 /** The streams are to be looked at anew. Nothing broke, so nobody is told. */
 class ReadAnew extends Error {}
@@ -60,11 +56,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
   readonly #options: SubscribeOptions;
   readonly #filters: readonly string[];
   readonly #end = new AbortController();
-  #merge: Merge;
-  #standing: Standing;
-  #lanesOf: Pick<Merge, "own" | "others">;
-  /** Where the log is read from when nothing of it has been read. */
-  #firstSeq: number | undefined;
+  readonly #stand: ReaderStand;
   /** How far the outbox was read, also where nothing in it matched. */
   #outboxRead = 0;
   #log: Arrivals | undefined;
@@ -79,14 +71,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
     this.#node = node;
     this.#options = options;
     this.#filters = filtersOf(options);
-    const { from } = options;
-    if (from instanceof Date && Number.isNaN(from.getTime()))
-      throw new CheckpointInvalid("from: the Date is not valid");
-    const given =
-      from instanceof Date || from === "start" || from === "now" ? NOWHERE : decodeCheckpoint(from);
-    this.#standing = given;
-    this.#merge = new Merge(node, given.lanes);
-    this.#lanesOf = { own: this.#merge.own, others: this.#merge.others };
+    this.#stand = new ReaderStand(nc, node, options);
   }
 
   lag(): ReaderLag {
@@ -110,9 +95,8 @@ export class Subscription implements AsyncIterable<CimEvent> {
 
   /** What was given as `from`, as the checkpoint of this moment: reading begins there also later. Not while it is read. */
   async beginning(): Promise<string> {
-    const start = await this.#findStart(this.#end.signal, () => undefined);
-    const reigns = start ? reignWords(start.history) : [];
-    return encodeCheckpoint({ ...this.#standing, reigns, lanes: this.#merge.lanes });
+    await this.#stand.begin(this.#end.signal, () => undefined);
+    return this.#stand.checkpoint;
   }
 
   /** Events in groups, for programs that handle many in one transaction. */
@@ -150,23 +134,28 @@ export class Subscription implements AsyncIterable<CimEvent> {
   /** Until either stream breaks. */
   async *#read(signal: AbortSignal): AsyncGenerator<CimEvent, void> {
     const nc = this.#nc;
-    this.#merge.outboxOpen = false;
+    const node = this.#node;
+    const stand = this.#stand;
+    const { merge } = stand;
+    merge.outboxOpen = false;
     const notice = (line: string) => this.#options.onNotice?.(line);
-    const start = await this.#findStart(signal, notice);
+    const start = await stand.begin(signal, notice);
     if (signal.aborted) return;
-    if (start) this.#standing = { ...this.#standing, reigns: reignWords(start.history) };
-    const logSeq = start?.startSeq;
-    const before = this.#merge.own?.seq;
-    let where = await findOutboxStart(nc, this.#merge, {
-      caughtUpFrom: start ? undefined : Number.POSITIVE_INFINITY,
-      logSeq,
-      notice,
-    });
-    if (this.#merge.own?.seq !== before) this.#outboxRead = 0;
+    const before = merge.own?.seq;
+    const caughtUpFrom = start ? undefined : Number.POSITIVE_INFINITY;
+    let where = await findOutboxStart(nc, merge, { caughtUpFrom, logSeq: start?.startSeq, notice });
+    if (merge.own?.seq !== before) this.#outboxRead = 0;
     /** Of the own events that were trimmed unread, up to where each was seen in the log. 0: it is not known what was read. */
-    let seenTo = Math.max(this.#merge.own?.seq ?? 0, this.#outboxRead);
-    const copyHasAll = start !== undefined && (await this.#copyHasAll());
-    if (!start && where.kind === "open") this.#refuseGap(seenTo, where.startSeq);
+    let seenTo = Math.max(merge.own?.seq ?? 0, this.#outboxRead);
+    const gap = (first: number) => ({
+      node,
+      first,
+      readTo: seenTo,
+      backTo: stand.backTo,
+      live: stand.course.standing.read.live,
+      domains: stand.domains,
+    });
+    if (!start && where.kind === "open") await refuseGap(nc, gap(where.startSeq), undefined);
     await using open = new AsyncDisposableStack();
     const end = () => {
       this.#log?.reader.break("ended");
@@ -180,21 +169,24 @@ export class Subscription implements AsyncIterable<CimEvent> {
     });
     signal.addEventListener("abort", end);
     if (start) {
-      // The log is purged only behind a record of marks: by these a reader of rare events comes along.
-      const filters = this.#filters.length === 0 ? [] : [...this.#filters, controlRecordSubject("marks")];
+      const filters = logFilters(this.#filters);
       const init = { nc, stream: STREAM.events, startSeq: start.startSeq, filters };
       this.#log = new Arrivals(open.use(await new StreamReader(init).start()));
     }
     /** What the log had when the outbox was looked at. */
     let toCatchUp = this.#log?.reader.pending ?? 0;
-    let triedAt: Merge["own"];
+    let triedAt: typeof merge.own;
     let outboxSeq = 0;
+    /** Of the log, until the outbox has come as far. */
+    let held: StoredMessage[] = [];
+    /** Incarnations that are not the outbox's. */
+    const foreign = new Set<number>();
     for (;;) {
       if (!this.#outbox && where.kind === "open") {
         outboxSeq = where.startSeq - 1;
         const init = { nc, stream: STREAM.outbox, startSeq: where.startSeq, filters: this.#filters };
         this.#outbox = new Arrivals(open.use(await new StreamReader(init).start()));
-        this.#merge.outboxOpen = true;
+        merge.outboxOpen = true;
       }
       if (signal.aborted) return;
       const own = this.#outbox?.take() ?? [];
@@ -205,108 +197,98 @@ export class Subscription implements AsyncIterable<CimEvent> {
         this.#waiting.outbox = own.length;
         for (const message of own) {
           this.#waiting.outbox -= 1;
-          const print = () => printInOutbox(this.#node, message);
-          if (this.#merge.fromOutbox(message.seq, print) === "deliver") {
+          if (merge.fromOutbox(message.seq, () => printInOutbox(node, message)) === "deliver") {
             this.#lastUs.outbox = message.timeUs;
             yield this.#event(message);
           }
         }
       }
-      const logged = this.#log?.take() ?? [];
+      const logged = held.length > 0 ? held : (this.#log?.take() ?? []);
+      held = [];
       this.#waiting.log = logged.length;
+      let taken = 0;
       for (const message of logged) {
-        this.#waiting.log -= 1;
-        this.#moveLog(message);
         const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
-        if (!origin) continue;
-        if (origin.node === this.#node && origin.seq === seenTo + 1) seenTo += 1;
         const print = () => printInLog(message) ?? "";
-        let decision = this.#merge.fromLog(origin, print);
+        if (origin && this.#isEarly(origin, where) && !foreign.has(origin.incarnation)) {
+          if (await this.#outboxHas(origin, print)) {
+            held = logged.slice(taken);
+            break;
+          }
+          foreign.add(origin.incarnation);
+        }
+        taken += 1;
+        this.#waiting.log -= 1;
+        const course = stand.take(message);
+        if (!origin) continue;
+        if (origin.node === node) {
+          stand.came(origin.seq);
+          if (origin.seq === seenTo + 1) seenTo += 1;
+        }
+        if (course === "passed") continue;
+        const late = course === "late";
+        let decision = merge.fromLog(origin, print, { late, all: stand.hasAll });
         if (decision === "ask") {
-          const there = await printAt(nc, this.#node, origin.seq);
-          decision = this.#merge.answered(origin, print, there === undefined ? undefined : there === print());
+          const there = await printAt(nc, node, origin.seq);
+          const same = there === undefined ? undefined : there === print();
+          decision = merge.answered(origin, print, same, late);
         }
         if (decision === "deliver") {
           this.#lastUs.log = message.timeUs;
           yield this.#event(message);
         }
       }
-      if (!this.#outbox) {
-        toCatchUp -= logged.length;
-        const caughtUp = toCatchUp <= 0 || this.#log?.waiting === 0;
-        const isDue = where.kind === "after-log" ? caughtUp : this.#merge.own !== triedAt;
-        if (isDue) {
-          triedAt = this.#merge.own;
-          const caughtUpFrom = where.kind === "after-log" ? where.first : undefined;
-          const next = (this.#standing.local?.seq ?? (logSeq ?? 1) - 1) + 1;
-          where = await findOutboxStart(nc, this.#merge, { caughtUpFrom, logSeq: next, notice });
-          if (where.kind === "after-log") throw new ReadAnew();
-          if (where.kind === "open" && caughtUpFrom !== undefined && !copyHasAll)
-            this.#refuseGap(seenTo, where.startSeq);
-          if (where.kind === "open") continue;
+      if (!this.#outbox && where.kind === "after-log") {
+        toCatchUp -= taken;
+        const { first } = where;
+        // An own event that the outbox still has: what was trimmed came before it.
+        if (held.length > 0) stand.came(first);
+        if (held.length > 0 || toCatchUp <= 0 || this.#log?.waiting === 0) {
+          const verdict = judgeGap(gap(first));
+          if (verdict !== "wait") {
+            if (verdict === "doubtful") await refuseGap(nc, gap(first), await logHistory(nc));
+            const logSeq = (stand.course.standing.local?.seq ?? 0) + 1;
+            where = await findOutboxStart(nc, merge, { caughtUpFrom: first, logSeq, notice });
+            if (where.kind === "after-log") throw new ReadAnew();
+            continue;
+          }
         }
+      } else if (!this.#outbox && merge.own !== triedAt) {
+        triedAt = merge.own;
+        const logSeq = (stand.course.standing.local?.seq ?? 0) + 1;
+        where = await findOutboxStart(nc, merge, { caughtUpFrom: undefined, logSeq, notice });
+        if (where.kind === "after-log") throw new ReadAnew();
+        if (where.kind === "open") continue;
       }
-      if (own.length + logged.length > 0) continue;
-      const standing = { ...this.#standing, lanes: this.#merge.lanes };
+      if (own.length + taken > 0) continue;
+      if (held.length > 0) {
+        await this.#arrives([this.#outbox], LOOK_FOR_TRIM_MS);
+        continue;
+      }
+      const standing = stand.standing;
       this.#rest = { events: this.#events, checkpoint: () => encodeCheckpoint(standing) };
-      const arrivals = [this.#outbox, this.#log].flatMap((one) => (one ? [one.arrived()] : []));
-      if (start) await Promise.race(arrivals);
-      else if (await this.#logAppears(arrivals)) throw new ReadAnew();
+      if (start) await this.#arrives([this.#outbox, this.#log]);
+      else if (!(await this.#arrives([this.#outbox], LOOK_FOR_LOG_MS)) && (await logHistory(nc)))
+        throw new ReadAnew();
     }
   }
 
-  async #findStart(signal: AbortSignal, notice: (line: string) => void): Promise<LogStart | undefined> {
-    const { from, waitMs = DEFAULT_WAIT_MS } = this.#options;
-    if (this.#standing.log === undefined && this.#firstSeq !== undefined) {
-      const history = await logHistory(this.#nc);
-      return history && { startSeq: this.#firstSeq, history };
-    }
-    if (this.#standing.log !== undefined) {
-      const start = await findLogStart(this.#nc, this.#node, this.#standing, { waitMs, signal, notice });
-      if (start) await this.#markFrom(start.startSeq);
-      return start;
-    }
-    // The outbox first: what is written between is in neither.
-    const outbox = await streamState(this.#nc, STREAM.outbox);
-    const history = await logHistory(this.#nc);
-    if (!history) {
-      if (from === "now") {
-        this.#passOver(outbox.last_seq);
-        // Whatever the log has when it is there is newer.
-        this.#firstSeq = 1;
-      }
-      return undefined;
-    }
-    this.#firstSeq = Math.max(1, history.firstSeq);
-    if (from === "now") {
-      this.#passOver(outbox.last_seq);
-      this.#firstSeq = history.lastSeq + 1;
-    } else if (from instanceof Date) {
-      this.#firstSeq = await seqAtTime(this.#nc, history, from.getTime());
-      await this.#markFrom(this.#firstSeq);
-    }
-    if (from !== "start") await this.#standBefore(history, this.#firstSeq);
-    return { startSeq: this.#firstSeq, history };
+  /** An own event of the log that is to come from the outbox, by its order. */
+  #isEarly(origin: Origin, where: OutboxStart): boolean {
+    // Where the log has every domain, what it has not yet had of the outbox is younger.
+    if (origin.node !== this.#node || this.#stand.hasAll) return false;
+    if (this.#outbox) return this.#stand.merge.isAhead(origin);
+    return where.kind === "after-log" && origin.seq >= where.first;
   }
 
-  /** A checkpoint of an own event that comes before any of the log is to go on from where reading began. */
-  async #standBefore(history: StreamHistory, startSeq: number): Promise<void> {
-    if (startSeq <= history.firstSeq) return;
-    const before = await getMessage(this.#nc, STREAM.events, { seq: startSeq - 1 });
-    const found = positionOf(before) ?? (startSeq > history.lastSeq ? history.last : undefined);
-    if (!found) return;
-    const log = formatLogPosition(found);
-    const local = before && positionOf(before) ? { node: this.#node, seq: before.seq, log } : undefined;
-    this.#standing = { ...this.#standing, log, local };
-  }
-
-  #passOver(seq: number): void {
-    this.#merge.own ??= { node: this.#node, incarnation: undefined, seq, last: undefined, first: undefined };
-  }
-
-  /** What the log has of this node's before the place where reading begins is not to come from the outbox. */
-  async #markFrom(startSeq: number): Promise<void> {
-    this.#merge.own ??= await newestOwn(this.#nc, this.#node, startSeq);
+  /** @throws ReadAnew it was trimmed before it was read */
+  async #outboxHas(origin: Origin, print: () => string): Promise<boolean> {
+    const there = await printAt(this.#nc, this.#node, origin.seq);
+    if (there === undefined && this.#outbox) {
+      const first = firstKept(await streamState(this.#nc, STREAM.outbox));
+      if (origin.seq < first && origin.seq > this.#outboxRead) throw new ReadAnew();
+    }
+    return there === print();
   }
 
   /** A slow reader's outbox may be trimmed under it, and the server just goes on behind. The log has what went. */
@@ -322,52 +304,20 @@ export class Subscription implements AsyncIterable<CimEvent> {
     if (first_seq > gapAfter + 1) throw new ReadAnew();
   }
 
-  /** Waits for either. @returns whether the node has a log or copy now */
-  async #logAppears(arrivals: readonly Promise<void>[]): Promise<boolean> {
+  /** Waits for any of these. @returns false: none came in time */
+  async #arrives(streams: readonly (Arrivals | undefined)[], timeoutMs?: number): Promise<boolean> {
+    const arrivals = streams.flatMap((one) => (one ? [one.arrived().then(() => true)] : []));
+    if (timeoutMs === undefined) return await Promise.race(arrivals);
     const stop = new AbortController();
-    const look = sleep(LOOK_FOR_LOG_MS, true, { signal: stop.signal }).catch(() => false);
-    const isDue = await Promise.race([look, ...arrivals.map((one) => one.then(() => false))]);
+    const late = sleep(timeoutMs, false, { signal: stop.signal }).catch(() => false);
+    const came = await Promise.race([late, ...arrivals]);
     stop.abort();
-    return isDue && (await logHistory(this.#nc)) !== undefined;
-  }
-
-  /** Whether what was trimmed of the outbox and matches is in this log or copy for sure. */
-  async #copyHasAll(): Promise<boolean> {
-    const record = await readCopyRecord(this.#nc);
-    if (record) return record.live.includes("*") || record.live.includes(this.#options.domain ?? "*");
-    const reign = { last_by_subj: controlRecordSubject("reign") };
-    return (await getMessage(this.#nc, STREAM.events, reign)) !== undefined;
-  }
-
-  /** @throws EventsGone own events were trimmed that this reader did not have */
-  #refuseGap(readTo: number, first: number): void {
-    if (readTo === 0 || readTo + 1 >= first) return;
-    throw new EventsGone(
-      `${this.#node}: the reader has own events up to ${readTo}, the outbox begins at ${first}, and it is not certain that the copy has what is between`,
-    );
-  }
-
-  #moveLog(message: StoredMessage): void {
-    const log = headerValue(message.headerText, HEADER.log);
-    const position = parseLogPosition(log);
-    if (log === undefined || !position) return;
-    const before = parseLogPosition(this.#standing.log);
-    // A domain that is filled in has older events behind newer ones.
-    const isFurther =
-      !before ||
-      position.reign.epoch > before.reign.epoch ||
-      (position.reign.epoch === before.reign.epoch && position.index > before.index);
-    const local = { node: this.#node, seq: message.seq, log };
-    this.#standing = { ...this.#standing, local, ...(isFurther && { log }) };
+    return came;
   }
 
   #event(message: StoredMessage): CimEvent {
-    if (this.#merge.own !== this.#lanesOf.own || this.#merge.others !== this.#lanesOf.others) {
-      this.#lanesOf = { own: this.#merge.own, others: this.#merge.others };
-      this.#standing = { ...this.#standing, lanes: this.#merge.lanes };
-    }
     this.#events += 1;
-    return new CimEvent(message, this.#node, this.#standing);
+    return new CimEvent(message, this.#node, this.#stand.standing);
   }
 }
 
