@@ -126,7 +126,20 @@ test("by domain, aggregate and type; from now and from a time", async () => {
   expect(ids(await read(1, { from: "start", domain: "orders" }))).toEqual(["own-3"]);
   expect(ids(await read(1, { from: "start", aggregate: "p2" }))).toEqual(["own-2"]);
   expect(ids(await read(1, { from: "start", domain: "orders", type: "Made" }))).toEqual(["own-3"]);
+  const some = { domain: ["orders", "person", "orders"], aggregate: ["p2", "p3"], type: ["Made", "Moved"] };
+  expect(ids(await read(2, { from: "start", ...some }))).toEqual(["own-2", "own-3"]);
+  expect(ids(await read(1, { from: "start", domain: ["orders"], type: ["marks", "Made"] }))).toEqual([
+    "own-3",
+  ]);
+  expect(ids(await read(3, { from: "start", type: ["marks", "Made"] }))).toEqual(numbered("own", 1, 3));
   expect(() => cim.subscribe({ from: "start", domain: "a b" })).toThrow(/^domain: "a b" is no domain/);
+  expect(() => cim.subscribe({ from: "start", domain: ["person", "_cim"] })).toThrow(
+    /^domain: "_cim" is no domain/,
+  );
+  expect(() => cim.subscribe({ from: "start", type: [] })).toThrow(/^type: the list is empty/);
+  expect(() => cim.subscribe({ from: "start", aggregate: ["a", "b.c"] })).toThrow(
+    /^aggregate: "b.c" is not one word/,
+  );
   expect(() => cim.subscribe({ from: "what" })).toThrow(/^from: "what" is no checkpoint/);
   await log.takeOutbox("test", 1);
   const since = new Date();

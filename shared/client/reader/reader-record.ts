@@ -1,10 +1,11 @@
 import * as z from "zod";
-import type { ReadFilter } from "./subscribe-options.ts";
+import type { ReadFilter, Words } from "./subscribe-options.ts";
 
+const words = z.union([z.string(), z.array(z.string()).readonly()]).optional();
 const filter = z.object({
-  domain: z.string().optional(),
-  aggregate: z.string().optional(),
-  type: z.string().optional(),
+  domain: words,
+  aggregate: words,
+  type: words,
 });
 
 const record = z.discriminatedUnion("kind", [
@@ -34,6 +35,11 @@ export function parseReaderRecord(body: Uint8Array): ReaderRecord | undefined {
 /** `orders.*.Placed`, `everything`. */
 export function filterWords({ domain, aggregate, type }: ReadFilter): string {
   if (domain === undefined && aggregate === undefined && type === undefined) return "everything";
-  if (aggregate === undefined && type === undefined) return `${domain}.>`;
-  return `${domain ?? "*"}.${aggregate ?? "*"}.${type ?? "*"}`;
+  if (aggregate === undefined && type === undefined) return `${oneOf(domain)}.>`;
+  return `${oneOf(domain)}.${oneOf(aggregate)}.${oneOf(type)}`;
+}
+
+/** The same for the same words, in whatever order they are listed. */
+function oneOf(words: Words | undefined): string {
+  return typeof words === "object" ? [...new Set(words)].toSorted().join(",") : (words ?? "*");
 }
