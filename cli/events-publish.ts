@@ -5,22 +5,22 @@ import { type AppendedMany, appendMany } from "./append-many.ts";
 import { CommandFailure, usage } from "./failure.ts";
 import { findNode, withNodeOptions } from "./find-fleet.ts";
 import { Interruption } from "./interruption.ts";
-import type { UserOptions } from "./node-connection.ts";
+import type { ConnectionOptions } from "./node-connection.ts";
 import { positiveNumber, wholeNumber } from "./number-option.ts";
 import { Progress } from "./progress.ts";
 import { countWords, durationWords } from "./quantity-words.ts";
+import { userOf, withUserOptions } from "./user-options.ts";
 
-type PublishOptions = UserOptions & { data?: string; count?: string; rate?: string; json?: boolean };
+type PublishOptions = ConnectionOptions & { data?: string; count?: string; rate?: string; json?: boolean };
 
 export function registerEventsPublish(events: Command): void {
-  withNodeOptions(events.command("publish <domain> <aggregate> <type>"))
+  withUserOptions(withNodeOptions(events.command("publish <domain> <aggregate> <type>")))
     .summary("append an event to a node's outbox, or many")
     .description("Appends an event to a node's outbox, or many; returns when they are synced there.")
     .option("--data <json>", "the body; - reads it from stdin")
     .option("--count <n>", "so many events of this kind")
     .option("--rate <n>", "so many per second (default: as fast as it goes)")
     .option("--json", "print the result as one JSON document")
-    .option("--seed-file <file>", "the user's nkey seed, where the server asks for one")
     .action(publish);
 }
 
@@ -39,7 +39,7 @@ async function publish(
   await using client = await connectCim({
     url,
     name: "cim events publish",
-    ...(options.seedFile !== undefined && { seedFile: options.seedFile }),
+    ...userOf(options),
   });
   const progress = new Progress("acknowledged", count);
   const result = await appendMany({

@@ -11,14 +11,15 @@ import { withNodeOptions } from "./find-fleet.ts";
 import { logState, seqAt } from "./find-in-log.ts";
 import { Interruption } from "./interruption.ts";
 import { type LogPlace, parseLogPlace } from "./log-place.ts";
-import { connectNode, type NodeConnection, type UserOptions } from "./node-connection.ts";
+import { type ConnectionOptions, connectNode, type NodeConnection } from "./node-connection.ts";
 import { positiveNumber } from "./number-option.ts";
 import { printLine, readerHasGone } from "./print-line.ts";
 import { Progress } from "./progress.ts";
 import { counted, countWords, durationWords } from "./quantity-words.ts";
 import { ReplayTarget } from "./replay-target.ts";
+import { withUserOptions } from "./user-options.ts";
 
-type ReplayOptions = UserOptions & {
+type ReplayOptions = ConnectionOptions & {
   from: string;
   to: string;
   filter?: string;
@@ -28,7 +29,7 @@ type ReplayOptions = UserOptions & {
 };
 
 export function registerEventsReplay(events: Command): void {
-  withNodeOptions(events.command("replay"))
+  withUserOptions(withNodeOptions(events.command("replay")))
     .summary("tell a part of the log again: print it, or publish it elsewhere")
     .description(
       "Tells a part of the log again: prints it, or publishes it below another prefix, with its headers and Cim-Replay: 1.",
@@ -48,7 +49,6 @@ export function registerEventsReplay(events: Command): void {
       "--json",
       "print each event as one line of JSON, a CloudEvent; with --into the summary as one document",
     )
-    .option("--seed-file <file>", "the user's nkey seed, where the server asks for one")
     .action(replay);
 }
 

@@ -11,11 +11,12 @@ import { withNodeOptions } from "./find-fleet.ts";
 import { followLog } from "./follow-log.ts";
 import { Interruption } from "./interruption.ts";
 import { parseLogPlace } from "./log-place.ts";
-import { connectNode, type UserOptions } from "./node-connection.ts";
+import { type ConnectionOptions, connectNode } from "./node-connection.ts";
 import { wholeNumber } from "./number-option.ts";
 import { printLine } from "./print-line.ts";
+import { withUserOptions } from "./user-options.ts";
 
-type TailOptions = UserOptions & {
+type TailOptions = ConnectionOptions & {
   from: string;
   correlation?: string;
   origin?: string;
@@ -25,7 +26,7 @@ type TailOptions = UserOptions & {
 };
 
 export function registerEventsTail(events: Command): void {
-  withNodeOptions(events.command("tail [filter]"))
+  withUserOptions(withNodeOptions(events.command("tail [filter]")))
     .summary("show events as they come into a node's log or copy")
     .description(
       "Shows events as they come into a node's log or copy, one line each, until Ctrl-C: when and where it was written, domain, aggregate, type, the ends of its id and of its correlation (- when it is its own), data. A filter is a domain, or more of a subject: person, person.ada, person.*.PersonCreated.",
@@ -40,7 +41,6 @@ export function registerEventsTail(events: Command): void {
     .option("--limit <n>", "end after so many events")
     .option("--json", "print each as one line of JSON, a CloudEvent")
     .option("--cloudevents", "the same as --json")
-    .option("--seed-file <file>", "the user's nkey seed, where the server asks for one")
     .action(tail);
 }
 

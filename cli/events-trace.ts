@@ -9,19 +9,20 @@ import { withNodeOptions } from "./find-fleet.ts";
 import { logState, seqAt, timeAt } from "./find-in-log.ts";
 import { Interruption } from "./interruption.ts";
 import { parseLogPlace } from "./log-place.ts";
-import { connectNode, type UserOptions } from "./node-connection.ts";
+import { type ConnectionOptions, connectNode } from "./node-connection.ts";
 import { printLine } from "./print-line.ts";
 import { Progress } from "./progress.ts";
 import { counted, countWords } from "./quantity-words.ts";
 import { textTable } from "./text-table.ts";
+import { withUserOptions } from "./user-options.ts";
 
-type TraceOptions = UserOptions & { from?: string; json?: boolean };
+type TraceOptions = ConnectionOptions & { from?: string; json?: boolean };
 
 /** Without --from: some seconds of looking at the most. */
 const USUAL_MESSAGES = 200_000;
 
 export function registerEventsTrace(events: Command): void {
-  withNodeOptions(events.command("trace <id>"))
+  withUserOptions(withNodeOptions(events.command("trace <id>")))
     .summary("show a chain of causation: what led to an event, and what it led to")
     .description(
       `Shows a chain of causation as a tree, by the correlation or by the id of an event in it; the end of an id, as cim events tail shows it, is enough. Times are those of the origins' clocks. Looks through the newest ${countWords(USUAL_MESSAGES)} messages of a node's log or copy, or back to --from.`,
@@ -31,7 +32,6 @@ export function registerEventsTrace(events: Command): void {
       "how far back to look: a number of the log, a time as 10:15 or 2h (ago), or start",
     )
     .option("--json", "print one JSON document")
-    .option("--seed-file <file>", "the user's nkey seed, where the server asks for one")
     .action(trace);
 }
 

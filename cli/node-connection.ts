@@ -2,10 +2,11 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { connectNats } from "../shared/nats/connect.ts";
 import { ConnectionWatch } from "../shared/nats/connection-watch.ts";
 import { findNode, type NodeOptions } from "./find-fleet.ts";
+import { type UserOptions, userOf } from "./user-options.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
-export type UserOptions = NodeOptions & { readonly seedFile?: string };
+export type ConnectionOptions = NodeOptions & UserOptions;
 
 /** A connection to a node's server, closed on disposal. */
 export interface NodeConnection extends AsyncDisposable {
@@ -16,14 +17,14 @@ export interface NodeConnection extends AsyncDisposable {
   readonly watch: ConnectionWatch;
 }
 
-/** @throws CommandFailure, LabError, NatsUnreachable, SeedFileError: one line each */
-export async function connectNode(options: UserOptions, command: string): Promise<NodeConnection> {
+/** @throws CommandFailure, LabError, NatsUnreachable, SeedFileError, PasswordFileError: one line each */
+export async function connectNode(options: ConnectionOptions, command: string): Promise<NodeConnection> {
   const { name, url } = await findNode(options);
   const nc = await connectNats({
     url,
     name: command,
     firstConnectTimeoutMs: CONNECT_TIMEOUT_MS,
-    ...(options.seedFile !== undefined && { seedFile: options.seedFile }),
+    ...userOf(options),
   });
   return {
     nc,

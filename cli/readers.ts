@@ -3,22 +3,20 @@ import { type KnownReader, knownReaders, removeReader } from "../shared/client/r
 import { filterWords } from "../shared/client/reader/reader-record.ts";
 import { CommandFailure, usage } from "./failure.ts";
 import { withNodeOptions } from "./find-fleet.ts";
-import { connectNode, type NodeConnection, type UserOptions } from "./node-connection.ts";
+import { type ConnectionOptions, connectNode, type NodeConnection } from "./node-connection.ts";
 import { agoWords, countWords } from "./quantity-words.ts";
 import { textTable } from "./text-table.ts";
+import { withUserOptions } from "./user-options.ts";
 
-type ReadersOptions = UserOptions & { json?: boolean };
-
-const SEED_FILE = ["--seed-file <file>", "the user's nkey seed, where the server asks for one"] as const;
+type ReadersOptions = ConnectionOptions & { json?: boolean };
 
 /** `cim readers`, `cim readers show <name>`, `cim readers rm <name>` */
 export function register(program: Command): void {
-  const readers = withNodeOptions(program.command("readers"))
+  const readers = withUserOptions(withNodeOptions(program.command("readers")))
     .description(
       "The durable names that readers have on a node, and how far each has come. LOG and OUTBOX: events of each that match and came since what it saved; own events that were read at once are in the log again.",
     )
     .option("--json", "print one JSON document")
-    .option(...SEED_FILE)
     .helpCommand(false)
     .action(async (options: ReadersOptions) => {
       await using node = await connectNode(options, "cim readers");
@@ -26,13 +24,12 @@ export function register(program: Command): void {
       if (options.json) print([JSON.stringify({ node: node.node, readers: found.map(document) })]);
       else print(readerLines(node.node, found, Date.now()));
     });
-  withNodeOptions(readers.command("show <name>"))
+  withUserOptions(withNodeOptions(readers.command("show <name>")))
     .summary("print a reader's checkpoint")
     .description(
       "Prints a reader's checkpoint, to be passed as `from` elsewhere; with --json all that is known.",
     )
     .option("--json", "print one JSON document")
-    .option(...SEED_FILE)
     .action(async (name: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<ReadersOptions>();
       await using node = await connectNode(options, "cim readers show");
@@ -41,12 +38,11 @@ export function register(program: Command): void {
       else if (reader.checkpoint !== undefined) print([reader.checkpoint]);
       else throw new CommandFailure(`${name} has no checkpoint: it begins with the first event there is`);
     });
-  withNodeOptions(readers.command("rm <name>"))
+  withUserOptions(withNodeOptions(readers.command("rm <name>")))
     .summary("forget a reader")
     .description(
       "Forgets a reader: under this name reading begins anew. A process that reads under it ends with ReaderTaken.",
     )
-    .option(...SEED_FILE)
     .action(async (name: string, _: unknown, command: Command) => {
       await using node = await connectNode(command.optsWithGlobals<ReadersOptions>(), "cim readers rm");
       await readerOf(node, name);

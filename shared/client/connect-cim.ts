@@ -54,8 +54,9 @@ export interface ConnectCimOptions {
   /** A user's nkey seed, or the file it is in; without either, as a client without credentials. */
   readonly seed?: string;
   readonly seedFile?: string;
-  /** For servers with users and passwords. */
+  /** A user with a password: the file it is in, or the password itself. */
   readonly user?: string;
+  readonly passwordFile?: string;
   readonly pass?: string;
   /**
    * How long, in ms, a write may go without the server's answer before it fails with `StoreUnavailable`, and how long a
@@ -184,19 +185,21 @@ const DEFAULT_MAX_QUEUED_EVENTS = 65_536;
  * ```
  *
  * @throws {NatsUnreachable} no server there within ten seconds, or it refuses the user
+ * @throws {SeedFileError} {PasswordFileError} the file of the user's secret can't be used
  * @throws {ClientTooOld} the node speaks a newer protocol than this client
  * @throws {NodeTooOld} the node speaks an older one than this client needs
  * @throws {StoreUnavailable} the server has no outbox: no agent or coordinator has run on it
  */
 export async function connectCim(options: ConnectCimOptions = {}): Promise<CimClient> {
   const { url = DEFAULT_URL, name = "cim client", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  const { seed, seedFile, user, pass } = options;
+  const { seed, seedFile, user, passwordFile, pass } = options;
   const nc = await connectNats({
     url,
     name,
     ...(seed !== undefined && { seed }),
     ...(seedFile !== undefined && { seedFile }),
     ...(user !== undefined && { user }),
+    ...(passwordFile !== undefined && { passwordFile }),
     ...(pass !== undefined && { pass }),
   });
   try {

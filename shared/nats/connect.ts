@@ -10,6 +10,7 @@ import {
 } from "@nats-io/transport-node";
 import { readSeedFile } from "./nkeys.ts";
 import { Backoff, policyFor } from "./reconnect-policy.ts";
+import { readPasswordFile } from "./secret-file.ts";
 
 /** What is asked of a logger; pino's fits. */
 export interface ConnectionLog {
@@ -25,8 +26,9 @@ export interface ConnectNatsOptions {
   /** The user's nkey seed: a file, or the seed itself. Without either the connection is anonymous. */
   readonly seedFile?: string;
   readonly seed?: string;
-  /** For servers of other people: user and password. */
+  /** A user with a password: in a file, or the password itself. */
   readonly user?: string;
+  readonly passwordFile?: string;
   readonly pass?: string;
   /** Replies come here; a daemon may subscribe to nothing else (`inboxPrefix(node)`). */
   readonly inboxPrefix?: string;
@@ -57,13 +59,16 @@ const MAX_PINGS_OUT = 2;
  * Connects, trying again until it works or `firstConnectTimeoutMs` has passed; from then on the connection comes
  * back by itself for as long as it is not closed, waiting by the one reconnect policy between tries.
  * @throws {NatsUnreachable} not in time, or the server refuses the user
- * @throws {SeedFileError}
+ * @throws {SeedFileError} {PasswordFileError}
  */
 export async function connectNats(options: ConnectNatsOptions): Promise<NatsConnection> {
   const servers = typeof options.url === "string" ? [options.url] : [...options.url];
   const shown = servers.map(withoutPassword).join(", ");
   const policy = policyFor(servers[0] ?? "");
   const authenticator = await authenticatorOf(options);
+  const { passwordFile } = options;
+  const pass =
+    options.pass ?? (passwordFile === undefined ? undefined : await readPasswordFile(passwordFile));
   const timeoutMs = options.firstConnectTimeoutMs ?? 10_000;
   const startedMs = performance.now();
   const first = new Backoff(policy);
@@ -95,7 +100,7 @@ export async function connectNats(options: ConnectNatsOptions): Promise<NatsConn
         ...(authenticator && { authenticator }),
         ...(options.inboxPrefix !== undefined && { inboxPrefix: options.inboxPrefix }),
         ...(options.user !== undefined && { user: options.user }),
-        ...(options.pass !== undefined && { pass: options.pass }),
+        ...(pass !== undefined && { pass }),
       });
     } catch (error) {
       if (isRefusal(error)) throw new NatsUnreachable(shown, refusalText(options, error), { cause: error });

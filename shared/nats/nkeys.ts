@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readFile, stat, unlink } from "node:fs/promises";
+import { link, mkdir, open, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys";
+import { readSecretFile } from "./secret-file.ts";
 
 /** A seed file that cannot be used. The message is one line that names the file and what to do. */
 export class SeedFileError extends Error {
@@ -38,18 +39,8 @@ export function isUserPublicKey(text: string): boolean {
  * @throws {SeedFileError} missing, readable by everybody, or not a user's seed
  */
 export async function readSeedFile(path: string): Promise<UserKey> {
-  let text: string;
-  try {
-    // Group bits say nothing here: systemd hands credentials over with an access list that shows as such.
-    const { mode } = await stat(path);
-    if ((mode & 0o007) !== 0) {
-      throw new SeedFileError(`${path} holds a secret key but everybody can read it: chmod 600 ${path}`);
-    }
-    text = (await readFile(path, "utf8")).trim();
-  } catch (cause) {
-    if (cause instanceof SeedFileError) throw cause;
-    throw new SeedFileError(`cannot read the nkey seed ${path}: ${messageOf(cause)}`, { cause });
-  }
+  const fault = (message: string, options?: ErrorOptions) => new SeedFileError(message, options);
+  const text = await readSecretFile(path, { name: "the nkey seed", holds: "a secret key", fault });
   try {
     const pair = fromSeed(new TextEncoder().encode(text));
     const publicKey = pair.getPublicKey();
