@@ -1,11 +1,13 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { jetstream } from "@nats-io/jetstream";
 import { connectCim } from "../shared/client/connect-cim.ts";
 import { writeAtomically } from "../shared/nats/batch-publisher.ts";
 import { connectNats } from "../shared/nats/connect.ts";
 import { ensureStream } from "../shared/nats/ensure-stream.ts";
-import { eventsStream, outboxStream } from "../shared/nats/streams.ts";
+import { bucketStream, eventsStream, outboxStream } from "../shared/nats/streams.ts";
 import { headerLine } from "../shared/protocol/headers.ts";
-import { HEADER, STREAM } from "../shared/protocol/names.ts";
+import { BUCKET, HEADER, STREAM } from "../shared/protocol/names.ts";
 import { startNatsServer } from "../test/support/nats-server.ts";
 import { median, progress, report } from "./support/figures.ts";
 import { readOptions } from "./support/options.ts";
@@ -14,8 +16,9 @@ const USAGE = `
 npm run bench -- read [--events 300000] [--rounds 3] [--quick] [--json]
 
 Reads a log of that many events by the client's merged reader, and in turn by a plain consumer of nats.js with flow as it
-comes by itself. By the wall and by this process's own processor time; and how much memory is held while it reads. With
---events 10000000 the memory of a long read is seen; it needs some 6 GB of disk.
+comes by itself. By the wall and by this process's own processor time; and how much memory is held after a tenth of the
+way, half of it, and at the end: resident, and of that what is in use when garbage is collected. With --events 10000000
+--rounds 1 the memory of a long read is seen; it needs some 6 GB of disk.
 `;
 
 const options = readOptions(USAGE, { values: ["events", "rounds"] });
@@ -25,19 +28,32 @@ const MiB = 1024 ** 2;
 const BATCH = 1_000;
 const LEAVES = 4;
 
+/** Where on the way memory is looked at. */
+const PLACES = { beginning: 0.1, middle: 0.5, end: 1 } as const;
+type Place = keyof typeof PLACES;
+
+interface Memory {
+  readonly rssMiB: number;
+  /** In use by this process's own objects and buffers after its garbage was collected. */
+  readonly usedMiB: number;
+}
+
 interface Run {
   readonly perS: number;
   readonly perCoreS: number;
-  /** Resident, MiB, at a tenth of the way and the most after it. */
-  readonly earlyMiB: number;
-  readonly mostMiB: number;
+  readonly memory: Record<Place, Memory>;
 }
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 const config = 'server_name: test\njetstream { store_dir: "{dir}/nats", sync_interval: 2m }\n';
 await using server = await startNatsServer({ config });
 const nc = await connectNats({ url: server.url, name: "bench" });
 await ensureStream(nc, outboxStream({ maxBytes: MiB, maxPayload: 8 * MiB }));
 await ensureStream(nc, eventsStream({ maxBytes: null }));
+// By it a reader knows the log itself from a copy.
+await ensureStream(nc, bucketStream(BUCKET.control));
 await fill();
 
 const ARMS = { cim: readMerged, plain: readPlain };
@@ -46,22 +62,34 @@ for (let round = 0; round < rounds; round++) {
   for (const name of ["plain", "cim"] as const) {
     const one = await measured(ARMS[name]);
     runs[name].push(one);
-    progress(
-      `${name}: ${Math.round(one.perS)}/s, ${one.earlyMiB.toFixed(0)} to ${one.mostMiB.toFixed(0)} MiB`,
-    );
+    const used = Object.keys(PLACES).map((place) => one.memory[place as Place].usedMiB.toFixed(0));
+    progress(`${name}: ${Math.round(one.perS)}/s, in use ${used.join(", ")} MiB`);
   }
 }
 await nc.close();
 
-const of = (arm: keyof typeof ARMS, what: keyof Run) => median(runs[arm].map((run) => run[what]));
-const both = (what: keyof Run) => ({ cim: of("cim", what), bare: of("plain", what) });
+const both = (what: (run: Run) => number) => ({
+  cim: median(runs.cim.map(what)),
+  bare: median(runs.plain.map(what)),
+});
+const memory = (words: string, what: keyof Memory) =>
+  (Object.keys(PLACES) as Place[]).map((place) => ({
+    what: `${words}, ${place}`,
+    unit: "MiB",
+    ...both((run) => run.memory[place][what]),
+  }));
 report(
   "read",
   [
-    { what: "events read, per core of the reader", unit: "/s", ...both("perCoreS"), goal: { least: 40_000 } },
-    { what: "events read, by the wall", unit: "/s", ...both("perS") },
-    { what: "resident memory, after a tenth", unit: "MiB", ...both("earlyMiB") },
-    { what: "resident memory, most", unit: "MiB", ...both("mostMiB") },
+    {
+      what: "events read, per core of the reader",
+      unit: "/s",
+      ...both((run) => run.perCoreS),
+      goal: { least: 40_000 },
+    },
+    { what: "events read, by the wall", unit: "/s", ...both((run) => run.perS) },
+    ...memory("memory in use", "usedMiB"),
+    ...memory("resident memory", "rssMiB"),
   ],
   { json: options.json, details: { events, rounds, runs } },
 );
@@ -87,21 +115,34 @@ async function fill(): Promise<void> {
 }
 
 async function measured(arm: (step: (n: number) => void) => Promise<void>): Promise<Run> {
-  globalThis.gc?.();
-  let [earlyMiB, mostMiB] = [0, 0];
-  const every = Math.max(1, Math.floor(events / 100));
+  collect();
+  const memory = {} as Record<Place, Memory>;
+  const at = new Map(
+    Object.entries(PLACES).map(([place, part]) => [Math.ceil(events * part), place as Place]),
+  );
+  let [lookedMs, lookedCpuS] = [0, 0];
   const usedBefore = process.cpuUsage();
   const from = performance.now();
   await arm((n) => {
-    if (n % every !== 0) return;
-    const rss = process.memoryUsage.rss() / MiB;
-    if (n <= events / 10) earlyMiB = rss;
-    else mostMiB = Math.max(mostMiB, rss);
+    const place = at.get(n);
+    if (!place) return;
+    // Looking takes time of its own, which is not the reader's.
+    const [fromMs, fromCpuS] = [performance.now(), cpuSince()];
+    const rss = process.memoryUsage.rss();
+    collect();
+    const { heapUsed, external } = process.memoryUsage();
+    memory[place] = { rssMiB: rss / MiB, usedMiB: (heapUsed + external) / MiB };
+    lookedMs += performance.now() - fromMs;
+    lookedCpuS += cpuSince() - fromCpuS;
   });
-  const seconds = (performance.now() - from) / 1000;
-  const used = process.cpuUsage(usedBefore);
-  const cpuS = (used.user + used.system) / 1_000_000;
-  return { perS: events / seconds, perCoreS: events / cpuS, earlyMiB, mostMiB };
+  const seconds = (performance.now() - from - lookedMs) / 1000;
+  const cpuS = cpuSince(usedBefore) - lookedCpuS;
+  return { perS: events / seconds, perCoreS: events / cpuS, memory };
+}
+
+function cpuSince(before?: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000_000;
 }
 
 async function readMerged(step: (n: number) => void): Promise<void> {
