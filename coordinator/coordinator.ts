@@ -250,6 +250,7 @@ export class Coordinator implements Daemon {
   }
 
   #replication(): ReplicationView {
+      events: this.#watch.feed,
     return replicationView({
       state: this.#sequencer?.state,
       nodes: this.#nodes(),

@@ -3,6 +3,7 @@ import type { Config } from "../../shared/config/index.ts";
 import { ContestedNames } from "../../shared/nats/contested-names.ts";
 import type { Link, LinkChange } from "../../shared/nats/link-table.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
+import type { EventFeed } from "../../shared/observe/event-feed.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { type Heartbeat, heartbeat } from "../../shared/protocol/messages.ts";
 import { inboxPrefix, SUBJECT } from "../../shared/protocol/subjects.ts";
@@ -10,6 +11,7 @@ import { HealthQuestions } from "../health/health-questions.ts";
 import { recordOf } from "../registry/node-record.ts";
 import { NodeRegistry } from "../registry/node-registry.ts";
 import type { Fleet, FleetNode } from "./fleet.ts";
+import { FleetEvents } from "./fleet-events.ts";
 
 export interface FleetWatchInit {
   readonly fleet: Fleet;
@@ -25,15 +27,22 @@ export class FleetWatch implements AsyncDisposable {
   readonly #init: FleetWatchInit;
   readonly #contested = new ContestedNames();
   readonly #questions: HealthQuestions;
+  readonly #events: FleetEvents;
   #registry: NodeRegistry | undefined;
 
   constructor(init: FleetWatchInit) {
     this.#init = init;
+    this.#events = new FleetEvents(init.fleet, init.config.node);
     this.#questions = new HealthQuestions({
       fleet: init.fleet,
       probeTimeoutMs: init.config.health.timeoutS * 1000,
       onStatus: (node, data) => this.#onHeartbeat(node, data, true),
     });
+  }
+
+  /** What happens in the fleet, as it happens. */
+  get feed(): EventFeed {
+    return this.#events.feed;
   }
 
   /**
@@ -83,6 +92,7 @@ export class FleetWatch implements AsyncDisposable {
       conditions.set(seconds !== undefined, "clock-skewed", { seconds: seconds ?? 0 }, name);
     }
     fleet.sweep(nowMs);
+    this.#events.judge(conditions, nodes);
   }
 
   /** Writes down who there is. For the leading coordinator alone. */

@@ -1,6 +1,7 @@
 import type { SourceState } from "../../shared/discovery/discovery.ts";
 import { VERSION } from "../../shared/observe/build-info.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
+import type { EventFeed } from "../../shared/observe/event-feed.ts";
 import { type HttpServer, httpError, json } from "../../shared/observe/http-server.ts";
 import type { FleetNode } from "../fleet/fleet.ts";
 import type { ReplicationView } from "../fleet/replication-view.ts";
@@ -16,6 +17,7 @@ export interface ApiSources {
   readonly discovery: () => SourceState[];
   readonly replication: () => ReplicationView;
   readonly conditions: Conditions;
+  readonly events: EventFeed;
 }
 
 /** The coordinator's read side over HTTP. */
@@ -28,6 +30,7 @@ export function addApi(http: HttpServer, from: ApiSources): void {
     return node ? json(node) : httpError(404, `no node "${name}"; /api/v1/nodes lists them`);
   });
   http.route("GET", "/api/v1/discovery", () => json({ sources: from.discovery() }));
+  http.route("GET", "/api/v1/events", () => ({ events: from.events }));
   http.route("GET", "/api/v1/replication", () => json(from.replication()));
 }
 

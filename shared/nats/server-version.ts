@@ -7,10 +7,16 @@ export class ServerTooOld extends Error {
   readonly exitCode = 2;
 }
 
+/** The version of the server, if that is too old; undefined: it will do, or is not known. */
+export function tooOldVersion(nc: NatsConnection): string | undefined {
+  const version = nc.info?.version;
+  return version === undefined || isAtLeast(version, MINIMUM_NATS_SERVER) ? undefined : version;
+}
+
 /** @throws {ServerTooOld} */
 export function requireServerVersion(nc: NatsConnection): void {
-  const version = nc.info?.version ?? "0";
-  if (isAtLeast(version, MINIMUM_NATS_SERVER)) return;
+  const version = tooOldVersion(nc);
+  if (version === undefined) return;
   throw new ServerTooOld(
     `nats-server at ${nc.getServer()} is ${version}, ${MINIMUM_NATS_SERVER} or newer is needed (atomic batches): go install github.com/nats-io/nats-server/v2@v${MINIMUM_NATS_SERVER}`,
   );

@@ -1,3 +1,5 @@
+import type { EventFeed } from "./event-feed.ts";
+
 /** A request as a route's handler sees it. */
 export interface HttpRequest {
   readonly method: string;
@@ -11,9 +13,10 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
 }
 
-/** What a handler answers: a JSON document, or a text of another kind. */
+/** What a handler answers: a JSON document, a text of another kind, or events for as long as the client listens. */
 export type HttpReply =
   | { readonly status?: number; readonly json: unknown }
+  | { readonly events: EventFeed }
   | { readonly status?: number; readonly text: string; readonly contentType: string };
 
 export type HttpHandler = (request: HttpRequest) => HttpReply | Promise<HttpReply>;

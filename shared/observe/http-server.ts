@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Conditions } from "./conditions.ts";
+import type { EventFeed } from "./event-feed.ts";
 import { HttpListenError, listenError } from "./http-listen-error.ts";
 import { type HttpHandler, type HttpReply, httpError, json, RouteTable } from "./http-route.ts";
 import { bearerRefusal } from "./http-token.ts";
@@ -202,6 +203,10 @@ async function readJson(request: IncomingMessage, maxBytes: number): Promise<Bod
 
 function send(request: IncomingMessage, response: ServerResponse, reply: HttpReply): void {
   if (response.headersSent || response.destroyed) return;
+  if ("events" in reply) {
+    sendEvents(request, response, reply.events);
+    return;
+  }
   const text = "json" in reply ? `${JSON.stringify(reply.json)}\n` : reply.text;
   // What is left of a body that was not read must not be taken for the next request.
   if (!request.complete) response.setHeader("Connection", "close");
@@ -212,6 +217,15 @@ function send(request: IncomingMessage, response: ServerResponse, reply: HttpRep
     "X-Content-Type-Options": "nosniff",
   });
   response.end(request.method === "HEAD" ? undefined : text);
+}
+
+function sendEvents(request: IncomingMessage, response: ServerResponse, feed: EventFeed): void {
+  if (feed.isFull) {
+    send(request, response, httpError(503, "too many listen already; come back later"));
+    return;
+  }
+  feed.attach(request, response);
+  if (request.method === "HEAD") response.end();
 }
 
 /** A listener on every address is reached on loopback from here. */

@@ -39,6 +39,23 @@ async function becomes(name: string, state: string, part: string | null = null) 
   return { health, seen };
 }
 
+/** Listens to the coordinator's events; gives a node's states as they were told. */
+async function listen(): Promise<(name: string) => string[]> {
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  const reply = await fetch(`${fleet.hub.httpUrl}/api/v1/events`, { signal: abort.signal });
+  let text = "";
+  const read = async () => {
+    for await (const part of reply.body?.pipeThrough(new TextDecoderStream()) ?? []) text += part;
+  };
+  read().catch(() => {});
+  return (name) =>
+    [...text.matchAll(/^event: node-health\ndata: (.+)$/gm)]
+      .map(([, data]) => JSON.parse(data as string) as { node: string; health: FleetNode["health"] })
+      .filter(({ node }) => node === name)
+      .map(({ health }) => (health.part === null ? health.state : `${health.state} ${health.part}`));
+}
+
 /** Whom the registry has, as any program may read it. */
 async function recorded(): Promise<string[]> {
   const nc = await connect({ servers: fleet.hub.natsUrl });
@@ -53,6 +70,7 @@ async function recorded(): Promise<string[]> {
 it("tells a dead agent, a dead server and a cut link apart, with evidence", async () => {
   const leaf = fleet.leaf("leaf1");
   await becomes("leaf1", "up");
+  const told = await listen();
 
   await leaf.kill("daemon");
   const dead = await becomes("leaf1", "down", "agent");
@@ -75,6 +93,16 @@ it("tells a dead agent, a dead server and a cut link apart, with evidence", asyn
   expect(serverless.health.checks).toMatchObject({ link: "down", probe: "refused" });
   await leaf.start("nats");
   await becomes("leaf1", "up");
+  // In this order; in between others may be told, as a doubt or an unreachable on the way.
+  const wanted = ["down agent", "up", "down agent", "up", "down server", "up"];
+  await eventually(
+    () => {
+      let at = 0;
+      for (const state of told("leaf1")) if (state === wanted[at]) at += 1;
+      return at === wanted.length;
+    },
+    { timeoutMs: 60_000, what: "live events of all that" },
+  );
 });
 
 it("never calls a node down that a black hole hides", async () => {

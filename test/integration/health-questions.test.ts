@@ -24,7 +24,7 @@ test("an agent that is silent on a server that answers is down; one that answers
   // An agent that sends no heartbeats, but says how it is.
   const agent = await servers.connect("leaf2", "agent");
   agent.subscribe(statusSubject("leaf2"), {
-    callback: (_, message) => message.respond(JSON.stringify(heartbeatOf("leaf2"))),
+    callback: (_, message) => void message.respond(JSON.stringify(heartbeatOf("leaf2"))),
   });
   await using questions = new HealthQuestions({
     fleet,
@@ -55,7 +55,7 @@ test("of a leaf's API the hub may ask that one question, and a heartbeat only co
     await expect(ask(`$JS.leaf1.API.${verb}`)).rejects.toThrow();
   }
   const heard: string[] = [];
-  hub.subscribe("cim.node.*.heartbeat", { callback: (_, { subject }) => heard.push(subject) });
+  hub.subscribe("cim.node.*.heartbeat", { callback: (_, { subject }) => void heard.push(subject) });
   await hub.flush();
   const leaf = await servers.connect("leaf1", "agent");
   await eventually(
