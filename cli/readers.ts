@@ -14,7 +14,7 @@ type ReadersOptions = ConnectionOptions & { json?: boolean };
 export function register(program: Command): void {
   const readers = withUserOptions(withNodeOptions(program.command("readers")))
     .description(
-      "The durable names that readers have on a node, and how far each has come. LOG and OUTBOX: events of each that match and came since what it saved; own events that were read at once are in the log again.",
+      "The durable names that readers have on a node, and how far each has come; of a group, each partition. LOG and OUTBOX: events of each that match and came since what it saved; own events that were read at once are in the log again.",
     )
     .option("--json", "print one JSON document")
     .helpCommand(false)
@@ -41,15 +41,11 @@ export function register(program: Command): void {
   withUserOptions(withNodeOptions(readers.command("rm <name>")))
     .summary("forget a reader")
     .description(
-      "Forgets a reader: under this name reading begins anew. A process that reads under it ends with ReaderTaken.",
+      "Forgets a reader, or a group with all its partitions: under this name reading begins anew. Processes that read under it end with ReaderTaken.",
     )
     .action(async (name: string, _: unknown, command: Command) => {
       await using node = await connectNode(command.optsWithGlobals<ReadersOptions>(), "cim readers rm");
-      await readerOf(node, name);
-      for (let tries = 0; !(await removeReader(node.nc, name)); tries++) {
-        if (tries === 20)
-          throw new CommandFailure(`${name} is saved all the time: end its process, then try again`);
-      }
+      if (!(await removeReader(node.nc, node.node, name))) await readerOf(node, name);
       print([`${name} is forgotten on ${node.node}`]);
     });
 }

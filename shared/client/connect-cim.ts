@@ -13,6 +13,8 @@ import {
 import { type FindOptions, type Found, findEvent } from "./find-event.ts";
 import { outboxLimits } from "./outbox-limits.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
+import type { GroupReaderOptions } from "./reader/group-options.ts";
+import { GroupReader } from "./reader/group-reader.ts";
 import { NamedReader, type NamedReaderOptions } from "./reader/named-reader.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
 import { Subscription } from "./reader/subscription.ts";
@@ -32,19 +34,7 @@ export {
 } from "./append-errors.ts";
 export type { EventToAppend } from "./event-to-append.ts";
 export type { FindOptions, Found } from "./find-event.ts";
-
-export type { Batch, BatchLimits } from "./reader/batches.ts";
-export type { NamedReader, NamedReaderOptions } from "./reader/named-reader.ts";
-export type { CimEvent } from "./reader/read-event.ts";
-export {
-  CheckpointInvalid,
-  EventsGone,
-  ReaderAhead,
-  ReaderDiffers,
-  ReaderTaken,
-} from "./reader/reader-errors.ts";
-export type { SubscribeOptions } from "./reader/subscribe-options.ts";
-export type { ReaderLag, Subscription } from "./reader/subscription.ts";
+export * from "./reader/reader-api.ts";
 
 export interface ConnectCimOptions {
   /** The node's own nats-server, as `nats://127.0.0.1:4222` (the default): writing needs no link to anywhere. */
@@ -135,6 +125,15 @@ export interface CimClient extends AsyncDisposable {
    * had when it was asked: bytes that a paused server still holds may arrive later.
    */
   find(eventId: string, options?: FindOptions): Promise<Found>;
+  /**
+   * As one of a group of processes under one durable name: each aggregate's events go to one of them at a time, in order.
+   * Processes come and go; what was not saved when a partition moves comes again, to the one that has it then. A process that is
+   * gone is found out by `group.leaseMs`; one that was paused can save nothing of what has moved: `ReaderTaken`, on which its loop
+   * may go on with the rest. Each partition reads all that the group reads, so choose few: as many as processes at most times.
+   *
+   * @throws {TypeError} at once; the loop throws also {ReaderDiffers}, {StoreUnavailable}, and {ReaderTaken} when it is removed
+   */
+  subscribe(options: GroupReaderOptions): GroupReader;
   /**
    * Reads events as `subscribe({ from })` does, under a durable name: the node keeps the checkpoint in `CIM_READERS`, and the next loop under this name, in this
    * process or another, goes on from it. Say what is handled with `await reader.save(event)`: every event is handled at least
@@ -248,10 +247,14 @@ class ConnectedClient implements CimClient {
     return await findEvent(this.#nc, this.node, eventId, options);
   }
 
+  subscribe(options: GroupReaderOptions): GroupReader;
   subscribe(options: NamedReaderOptions): NamedReader;
   subscribe(options: SubscribeOptions): Subscription;
-  subscribe(options: SubscribeOptions | NamedReaderOptions): Subscription | NamedReader {
+  subscribe(
+    options: SubscribeOptions | NamedReaderOptions | GroupReaderOptions,
+  ): Subscription | NamedReader | GroupReader {
     if (this.#closing !== undefined) throw new ClientClosed();
+    if ("group" in options) return new GroupReader(this.#nc, this.node, options);
     if ("durable" in options) return new NamedReader(this.#nc, this.node, options);
     return new Subscription(this.#nc, this.node, options);
   }

@@ -12,6 +12,17 @@ export interface KeptCheckpointInit {
   readonly name: string;
   readonly subject: string;
   readonly filter: ReadFilter;
+  /** Which member of a group it is for; left out: a process of its own. */
+  readonly member?: string;
+}
+
+export interface Claimed {
+  /** undefined: at the beginning of all there is. */
+  readonly checkpoint: string | undefined;
+  /** Which events were read under the name before; undefined: it is new. */
+  readonly filter: ReadFilter | undefined;
+  /** Higher with each claim of the name: the sequence of its record. */
+  readonly fence: number;
 }
 
 /**
@@ -20,7 +31,7 @@ export interface KeptCheckpointInit {
  */
 export class KeptCheckpoint {
   readonly #init: KeptCheckpointInit;
-  readonly #owner = nuid.next();
+  readonly #owner: string;
   #seq = 0;
   #saved = 0;
   #stored: string | undefined;
@@ -31,32 +42,54 @@ export class KeptCheckpoint {
 
   constructor(init: KeptCheckpointInit) {
     this.#init = init;
+    this.#owner = init.member === undefined ? nuid.next() : `${init.member}/${nuid.next()}`;
+  }
+
+  /** The number of the last event that is saved. */
+  get saved(): number {
+    return this.#saved;
   }
 
   /**
    * Takes the name over, or makes it.
    *
    * @param begin the checkpoint of a new name
-   * @returns where to go on, and which events were read under it before; `filter` undefined: it is new
+   * @param mayTake whether it may be taken from this owner ("": nobody has it)
+   * @returns undefined: it may not
    * @throws {StoreUnavailable} {ReaderDiffers}
    */
   async claim(
     begin: () => Promise<string>,
-  ): Promise<{ readonly checkpoint: string | undefined; readonly filter: ReadFilter | undefined }> {
+    mayTake: (owner: string) => boolean = () => true,
+  ): Promise<Claimed | undefined> {
     const { nc, node, name, subject } = this.#init;
-    return await untilStored(nc, node, `opening ${name}`, async () => {
+    const claimed = await untilStored<Claimed | "held">(nc, node, `opening ${name}`, async () => {
       const found = await readRecord(nc, subject);
       const before = found?.record;
       if (found && before?.kind !== "reader" && before?.kind !== "removed")
-        throw new ReaderDiffers(`durable: ${name} is another kind of reader; take another name`);
-      const isKnown = before?.kind === "reader";
-      const checkpoint = isKnown ? before.checkpoint : await begin();
-      const seq = await this.#put(checkpoint, found?.seq ?? 0);
+        throw new ReaderDiffers(
+          `durable: ${name} is read by a group, or by a newer build; take another name`,
+        );
+      const known = before?.kind === "reader" ? before : undefined;
+      if (known && !mayTake(known.owner)) return "held";
+      const checkpoint = known ? known.checkpoint : await begin();
+      const seq = await this.#put(this.#owner, checkpoint, found?.seq ?? 0);
       if (seq === undefined) return undefined;
       this.#seq = seq;
       this.#stored = checkpoint;
-      return { checkpoint, filter: isKnown ? before.filter : undefined };
+      return { checkpoint, filter: known?.filter, fence: seq };
     });
+    return claimed === "held" ? undefined : claimed;
+  }
+
+  /** Gives the name back, with what is saved; from then on nothing can be. */
+  async release(): Promise<void> {
+    await this.#writing?.catch(() => undefined);
+    if (this.taken) return;
+    this.taken = new ReaderTaken(
+      `${this.#init.name} on ${this.#init.node} was given to another process: what was not saved is handled there again`,
+    );
+    await this.#put("", this.#stored, this.#seq);
   }
 
   /**
@@ -66,6 +99,7 @@ export class KeptCheckpoint {
    * @throws {ReaderTaken} {StoreUnavailable}
    */
   async save(upTo: number, checkpoint: () => string): Promise<void> {
+    if (this.taken && upTo > this.#saved) throw this.taken;
     if (upTo > Math.max(this.#saved, this.#next?.upTo ?? 0)) this.#next = { upTo, checkpoint };
     while (this.#saved < upTo) {
       this.#writing ??= this.#write().finally(() => {
@@ -96,7 +130,7 @@ export class KeptCheckpoint {
     try {
       await untilStored(nc, node, `saving the checkpoint of ${name}`, async () => {
         if (this.taken) throw this.taken;
-        const seq = await this.#put(checkpoint, this.#seq);
+        const seq = await this.#put(this.#owner, checkpoint, this.#seq);
         if (seq !== undefined) {
           this.#seq = seq;
           return true;
@@ -124,11 +158,11 @@ export class KeptCheckpoint {
     this.#saved = Math.max(this.#saved, next.upTo);
   }
 
-  #put(checkpoint: string | undefined, expected: number): Promise<number | undefined> {
+  #put(owner: string, checkpoint: string | undefined, expected: number): Promise<number | undefined> {
     const { nc, subject, filter } = this.#init;
     const record = {
       kind: "reader" as const,
-      owner: this.#owner,
+      owner,
       ...(checkpoint !== undefined && { checkpoint }),
       filter,
     };

@@ -4,12 +4,13 @@ import { unlessMissing } from "../../nats/jetstream-api.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { readerSubject, SUBJECT } from "../../protocol/subjects.ts";
 import { decodeCheckpoint, NOWHERE, type Standing } from "./checkpoint.ts";
-import { readRecords, replaceRecord, type StoredRecord } from "./record-store.ts";
+import { readRecord, readRecords, replaceRecord, type StoredRecord } from "./record-store.ts";
 import { filtersOf, type ReadFilter } from "./subscribe-options.ts";
-import { needReadersStream } from "./until-stored.ts";
+import { needReadersStream, untilStored } from "./until-stored.ts";
 
-/** A durable name, as the node has it. */
+/** A durable name, as the node has it; of a group, one of its partitions. */
 export interface KnownReader {
+  /** `billing`; `billing.3` of a group. */
   readonly name: string;
   readonly filter: ReadFilter;
   readonly checkpoint: string | undefined;
@@ -43,12 +44,25 @@ export async function knownReaders(nc: NatsConnection, node: string): Promise<Kn
   return found.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** Removes a name. A process that reads under it gets `ReaderTaken`. @returns false: there is none, or it was just saved */
-export async function removeReader(nc: NatsConnection, name: string): Promise<boolean> {
-  const stored = (await readRecords(nc, readerSubject(name)))[0];
-  if (stored?.record?.kind !== "reader") return false;
+/**
+ * Removes a name; of a group, all its partitions too. Processes that read under it get `ReaderTaken`.
+ * @returns whether there was one
+ */
+export async function removeReader(nc: NatsConnection, node: string, name: string): Promise<boolean> {
   // Not purged: that would need a right over the stream, and so the name is known to have been removed.
-  return (await replaceRecord(nc, stored.subject, { kind: "removed" }, stored.seq)) !== undefined;
+  const remove = (subject: string) =>
+    untilStored(nc, node, `removing ${name}`, async () => {
+      const found = await readRecord(nc, subject);
+      if (!found || found.record?.kind === "removed") return { kind: undefined };
+      const seq = await replaceRecord(nc, subject, { kind: "removed" }, found.seq);
+      return seq === undefined ? undefined : { kind: found.record?.kind };
+    });
+  const { kind } = await remove(readerSubject(name));
+  if (kind === "group") {
+    // After the group: a member that still beats would claim them again.
+    for (const { subject } of await readRecords(nc, readerSubject(`${name}.*`))) await remove(subject);
+  }
+  return kind !== undefined;
 }
 
 const nameOf = ({ subject }: StoredRecord): string => subject.slice(readerSubject("").length);

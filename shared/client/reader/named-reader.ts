@@ -22,6 +22,19 @@ const NOTHING = { events: 0, ms: 0 };
 /**
  * A reader whose checkpoint the node keeps under a name. Handled at least once: what was handled and not yet saved comes
  * again after a crash. One loop at a time; whoever begins to read under a name takes it over from who had it.
+ *
+ * @example
+ * ```ts
+ * import { connectCim } from "cim";
+ *
+ * await using cim = await connectCim({ url: process.env.CIM_NATS_URL ?? "nats://127.0.0.1:4222" });
+ * const billing = cim.subscribe({ durable: "billing", domain: "orders" });
+ * for await (const batch of billing.batches({ max: 100, waitMs: 50 })) {
+ *   for (const event of batch.events) console.log(`${event.aggregate} ${event.type}`);
+ *   await billing.save(batch);
+ *   if (batch.events.some(({ type }) => type === "DayClosed")) break;
+ * }
+ * ```
  */
 export class NamedReader implements AsyncIterable<CimEvent> {
   readonly name: string;
@@ -86,9 +99,9 @@ export class NamedReader implements AsyncIterable<CimEvent> {
       filter,
     });
     const claimed = await kept.claim(() => this.#open(from).beginning());
-    const notice = claimed.filter && filterNotice(name, claimed.filter, filter);
+    const notice = claimed?.filter && filterNotice(name, claimed.filter, filter);
     if (notice !== undefined) onNotice?.(notice);
-    const subscription = this.#open(claimed.checkpoint ?? "start");
+    const subscription = this.#open(claimed?.checkpoint ?? "start");
     this.#numbers = new WeakMap();
     this.#kept = kept;
     this.#subscription = subscription;

@@ -11,17 +11,30 @@ const filter = z.object({
 const record = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("reader"),
-    /** Who may save: a word that each opening of the name makes anew. */
+    /** Who may save: a word that each opening of the name makes anew; `<member>/<word>` of a group's partition; "": nobody. */
     owner: z.string(),
     /** undefined: at the beginning of all there is. */
     checkpoint: z.string().optional(),
     filter,
   }),
   z.object({ kind: z.literal("removed") }),
+  z.object({
+    kind: z.literal("group"),
+    /** Where a partition begins that has no record of its own yet. */
+    begin: z.string(),
+    filter,
+    /** Their beats, by member: whoever's stands still is gone. */
+    members: z.record(z.string(), z.number().int()),
+    /** Who is to read each partition. Who does read it is in the partition's own record, `<name>.<partition>`. */
+    owners: z.array(z.string()),
+  }),
 ]);
 
 /** What is kept under a durable name, as JSON, on a subject of its own in `CIM_READERS`. */
 export type ReaderRecord = z.infer<typeof record>;
+
+/** Of a group of processes that share a name. */
+export type GroupRecord = Extract<ReaderRecord, { kind: "group" }>;
 
 /** undefined: not one of this build. */
 export function parseReaderRecord(body: Uint8Array): ReaderRecord | undefined {
