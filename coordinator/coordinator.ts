@@ -215,6 +215,7 @@ export class Coordinator implements Daemon {
       discovery: () => this.#discovery.states(),
       replication: () => this.#replication(),
       conditions: this.#frame.conditions,
+      events: this.#watch.feed,
     });
     const hub = this.#config.node;
     this.#frame.metrics.readFrom("cim_events_processed_total", () => this.#totals.events());
@@ -250,7 +251,6 @@ export class Coordinator implements Daemon {
   }
 
   #replication(): ReplicationView {
-      events: this.#watch.feed,
     return replicationView({
       state: this.#sequencer?.state,
       nodes: this.#nodes(),

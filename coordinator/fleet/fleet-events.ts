@@ -52,15 +52,13 @@ export class FleetEvents {
 
 /** What is shown of all nodes, each condition of a node once: a hub's come from its coordinator and in its heartbeat. */
 function nodeConditions(hub: string, conditions: Conditions, nodes: readonly FleetNode[]): NodeCondition[] {
-  const own = conditions
-    .list()
-    .map(({ subject = hub, code, severity, text, whatToDo }) => ({
-      node: subject,
-      code,
-      severity,
-      text,
-      whatToDo,
-    }));
+  const own = conditions.list().map(({ subject = hub, code, severity, text, whatToDo }) => ({
+    node: subject,
+    code,
+    severity,
+    text,
+    whatToDo,
+  }));
   const heard = nodes.flatMap(({ name, heartbeat }) =>
     (heartbeat?.conditions ?? []).map(({ code, severity, detail }) => ({
       node: name,
