@@ -5,7 +5,6 @@ import { valueAt } from "./document-value.ts";
 
 /** Keys, with all below them, that this build reads and checks, and nothing more. */
 export const NOT_ACTED_ON_YET: readonly string[] = [
-  "discovery.consulAddr",
   "routing",
   "health",
   "audit",
@@ -14,7 +13,7 @@ export const NOT_ACTED_ON_YET: readonly string[] = [
 ];
 
 /** Methods of discovery that are known and not there yet. */
-const NOT_ASKED_YET: readonly string[] = ["consul", "kubernetes"];
+const NOT_ASKED_YET: readonly string[] = ["kubernetes"];
 
 /** Whether a key is one of those. `path`: as `discovery.methods`. */
 export function isNotActedOnYet(path: string): boolean {

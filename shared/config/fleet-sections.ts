@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { key } from "./described-key.ts";
 import { capabilitiesKey, regionKey } from "./replication-sections.ts";
-import { dialAddress, label, nodeName, url } from "./value-kinds.ts";
+import { absolutePath, dialAddress, label, nodeName, url } from "./value-kinds.ts";
 
 /** Sections about knowing and choosing nodes, and what the guide's environment variables name besides replication. */
 
@@ -49,6 +49,22 @@ export const discoverySection = z.strictObject({
       write: '"127.0.0.1:8500"',
     },
   ),
+  consulService: key(label.default("cim"), {
+    what: "The service in Consul's catalogue that lists the nodes.",
+    write: 'the name of a service, as "cim"',
+  }),
+  consulDatacenter: key(label.nullable().default(null), {
+    what: "Consul's datacenter to look into; null: that of the agent.",
+    write: 'the name of a datacenter, as "dc1", or null',
+  }),
+  consulTokenFile: key(absolutePath.nullable().default(null), {
+    what: "File with the ACL token for Consul, read for each question; null: none.",
+    write: "an absolute path, or null",
+  }),
+  consulRegister: key(z.boolean().default(false), {
+    what: "Enters this node itself into Consul's catalogue, as consulService; from the next start.",
+    write: "true or false",
+  }),
 });
 
 export const routingSection = z.strictObject({

@@ -24,6 +24,7 @@ export class DaemonFrame {
   readonly metrics: Metrics;
   readonly http: HttpServer;
   readonly server: OwnServer;
+  #registration: Promise<AsyncDisposable> | undefined;
 
   constructor({ config, program, metrics, onServer, onLink }: DaemonFrameInit) {
     this.#config = config;
@@ -54,11 +55,23 @@ export class DaemonFrame {
   ready(): void {
     this.conditions.clear("starting");
     this.log.info("ready");
+    if (this.#config.discovery.consulRegister) this.#registration = this.#register();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.http[Symbol.asyncDispose]();
     await this.server[Symbol.asyncDispose]();
+    await (await this.#registration)?.[Symbol.asyncDispose]();
     this.log.info("ended");
+  }
+
+  /** Loaded only where it is asked for. */
+  async #register(): Promise<AsyncDisposable> {
+    const { ConsulRegistration } = await import("../discovery/consul/consul-registration.ts");
+    const { node, role, region, capabilities, nats, discovery } = this.#config;
+    const log = this.log.child({ part: "consul" });
+    const { consulService: service } = discovery;
+    const about = { service, node, role, region, capabilities, natsUrl: nats.url };
+    return new ConsulRegistration({ ...about, place: discovery, log }).start();
   }
 }

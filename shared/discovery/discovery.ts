@@ -157,7 +157,7 @@ export class Discovery {
     const held =
       // An operator's list is not in doubt: who shortens it means it.
       source === "static"
-        ? { listed: new Map(report.nodes.map((node) => [node.name, node])), withheld: new Map() }
+        ? takeListing(NOTHING_HELD, report.nodes, nowMs)
         : takeListing(running.held, report.nodes, nowMs);
     this.#hold(source, running, held);
   }

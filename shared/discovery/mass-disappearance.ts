@@ -1,13 +1,24 @@
 import type { DiscoveredNode } from "./discovered-node.ts";
 
+/** A node that is listed no longer. */
+interface Missing {
+  readonly node: DiscoveredNode;
+  readonly sinceMs: number;
+}
+
 /** What is taken for listed by one source. */
 export interface Held {
   readonly listed: ReadonlyMap<string, DiscoveredNode>;
-  /** Listed before, then missing with so many others that a second opinion is asked first. */
-  readonly withheld: ReadonlyMap<string, { readonly node: DiscoveredNode; readonly sinceMs: number }>;
+  /** Missing together with so many others that a second opinion is asked first: they count as listed. */
+  readonly withheld: ReadonlyMap<string, Missing>;
+  /** Missing of late, and believed to be gone. */
+  readonly gone: ReadonlyMap<string, Missing>;
 }
 
-export const NOTHING_HELD: Held = { listed: new Map(), withheld: new Map() };
+export const NOTHING_HELD: Held = { listed: new Map(), withheld: new Map(), gone: new Map() };
+
+/** What goes within this time goes together: a catalogue may be emptied entry by entry. */
+export const TOGETHER_MS = 60_000;
 
 /**
  * How long a source must go on leaving nodes out before links and heartbeats are believed that they are gone. A zone
@@ -16,23 +27,23 @@ export const NOTHING_HELD: Held = { listed: new Map(), withheld: new Map() };
 export const SETTLE_MS = 5 * 60_000;
 
 /**
- * Takes over a new listing. A few nodes may be gone from one to the next; when it lists none any more, or less than
- * half of those it did, the missing are withheld: rather is the source broken than half of a fleet at once.
+ * Takes over a new listing. A few nodes may go; when none is listed any more, or less than half of those that were a
+ * minute ago, the missing are withheld: rather is the source broken than half of a fleet gone at once.
  */
 export function takeListing(held: Held, nodes: readonly DiscoveredNode[], nowMs: number): Held {
   const listed = new Map(nodes.map((node) => [node.name, node]));
-  const known = [...held.listed.values(), ...[...held.withheld.values()].map(({ node }) => node)];
-  const missing = known.filter(({ name }) => !listed.has(name));
-  const isMass = missing.length > 0 && (listed.size === 0 || missing.length * 2 > known.length);
-  const stillWithheld = missing.filter(({ name }) => isMass || held.withheld.has(name));
+  const lately = [...held.gone].filter(([, { sinceMs }]) => nowMs - sinceMs < TOGETHER_MS);
+  const before = new Map<string, Missing>([
+    ...[...held.listed].map(([name, node]) => [name, { node, sinceMs: nowMs }] as const),
+    ...held.withheld,
+    ...lately,
+  ]);
+  const missing = [...before].filter(([name]) => !listed.has(name));
+  const isMass = missing.length > 0 && (listed.size === 0 || missing.length * 2 > before.size);
   return {
     listed,
-    withheld: new Map(
-      stillWithheld.map((node) => [
-        node.name,
-        { node, sinceMs: held.withheld.get(node.name)?.sinceMs ?? nowMs },
-      ]),
-    ),
+    withheld: new Map(missing.filter(([name]) => isMass || held.withheld.has(name))),
+    gone: new Map(missing.filter(([name]) => !isMass && !held.withheld.has(name))),
   };
 }
 

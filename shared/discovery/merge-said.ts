@@ -2,9 +2,10 @@ import type { DiscoveredNode, Witness } from "./discovered-node.ts";
 
 /**
  * Whose word counts before whose, for each thing that is said of a node. The node knows itself best; then comes what
- * an operator wrote down by hand, then what anything on the network answers.
+ * an operator wrote down by hand, then a catalogue that asks for a
+ * token, then what anything on the network answers.
  */
-export const PRECEDENCE: readonly Witness[] = ["heartbeat", "configuration", "static", "dns"];
+export const PRECEDENCE: readonly Witness[] = ["heartbeat", "configuration", "static", "consul", "dns"];
 
 /** A node as all that is said of it together has it. */
 export interface MergedNode {

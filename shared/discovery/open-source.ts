@@ -10,6 +10,10 @@ export async function openSource(name: SourceName, settings: Settings, init: Sou
   switch (name) {
     case "static":
       return new StaticSource({ ...init, staticNodes: settings.staticNodes });
+    case "consul": {
+      const { ConsulSource } = await import("./consul/consul-source.ts");
+      return new ConsulSource({ ...init, ...settings });
+    }
     case "dns": {
       const { DnsSource } = await import("./dns/dns-source.ts");
       return new DnsSource({ ...init, dnsQuery: settings.dnsQuery, dnsServers: settings.dnsServers });
@@ -24,5 +28,6 @@ export function sourceOptions(name: SourceName, settings: Settings): string {
 
 const OPTIONS: Readonly<Record<SourceName, readonly (keyof Settings)[]>> = {
   static: ["staticNodes"],
+  consul: ["consulAddr", "consulService", "consulDatacenter", "consulTokenFile"],
   dns: ["dnsQuery", "dnsServers"],
 };
