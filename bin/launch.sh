@@ -6,7 +6,7 @@ package=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")
 options=
 case $name in
   cim-*)
-    options="--max-semi-space-size=2 --external-memory-accounted-in-global-limit"
+    options="--max-semi-space-size=2 --heap-growing-percent=100 --external-memory-accounted-in-global-limit"
     export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
     ;;
 esac
