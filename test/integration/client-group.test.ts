@@ -225,7 +225,7 @@ test("partitions are shared when members come, and given on with all saved when 
   written = 0;
   await append(40);
   const first = new Reading(cim);
-  await eventually(() => first.events.length === 40);
+  await eventually(() => first.events.length >= 40);
   const second = new Reading(cim);
   await eventually(() => second.reader.partitions.length === 2 && first.reader.partitions.length === 2);
   expect([...first.reader.partitions, ...second.reader.partitions].toSorted()).toEqual([0, 1, 2, 3]);
@@ -276,6 +276,6 @@ test("batches are of one partition; a name is of a group or of one process; rm e
   expect(stdout).toBe("billing is forgotten on test\n");
   await ended;
   const anew = new Reading(cim);
-  await eventually(() => anew.events.length === 60);
+  await eventually(() => anew.events.length >= 60);
   await anew.end();
 });
