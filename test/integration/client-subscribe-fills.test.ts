@@ -230,3 +230,39 @@ test("where no own event is, going on reads no more of the log than it must", as
   expect(ids(await read(other, 1, { from: before }))).toEqual([`person-${total + 2}`]);
   expect((await sent()) - earlier).toBeLessThan(total / 4);
 });
+
+test("from one copy of some domains to another, what the second node wrote comes once, in every domain", async () => {
+  const [one, two] = await Promise.all([startNode("leaf1"), startNode("leaf2")]);
+  const append = (n: number, domain: string) =>
+    two.cim.append({ domain, aggregate: "a", type: "Made", id: `own-${n}` });
+  await append(1, "person");
+  await append(2, "orders");
+  await append(3, "person");
+  for (const { copy } of [one, two]) {
+    await copy.record(["person"], 0);
+    await copy.reign();
+  }
+  await two.copy.own("leaf2", 1, 2);
+  await two.copy.own("leaf2", 3, 4);
+  await two.copy.events(events("person", 5));
+  // The same log, of which neither copy has what is at 3.
+  const second = { domain: "person", node: "leaf2" };
+  await one.copy.events([
+    { ...second, index: 2, seq: 1 },
+    { ...second, index: 4, seq: 3 },
+    ...events("person", 5),
+  ]);
+  const from = last(await read(one, 3, { from: "start" }));
+  await append(4, "person");
+  const got = await read(two, 2, { from });
+  expect(ids(got)).toEqual(["own-2", "own-4"]);
+  await append(5, "orders");
+  expect(ids(await read(two, 2, { from: got[0]?.checkpoint as string }))).toEqual(["own-4", "own-5"]);
+  // There and back: what the first node's copy has of the second one by now was read there.
+  await two.copy.own("leaf2", 4, 6);
+  await one.copy.events([{ ...second, index: 6, seq: 4 }, ...events("person", 7)]);
+  const back = await read(one, 2, { from: got[0]?.checkpoint as string });
+  expect(ids(back)).toEqual(["person-6", "person-7"]);
+  await two.copy.events(events("person", 7));
+  expect(ids(await read(two, 1, { from: last(back) }))).toEqual(["own-5"]);
+});

@@ -11,9 +11,20 @@ export interface Standing extends LogStanding {
   /** The newest reigns of the log when it was opened, oldest first, `<reign>.<first index>`. */
   readonly reigns: readonly string[];
   readonly lanes: readonly Lane[];
+  /**
+   * Of that node's outbox: up to `seq` it has what the log had up to `index`, and what of that is of domains
+   * that were read as far was read.
+   */
+  readonly ownRead: OwnRead | undefined;
 }
 
-export const NOWHERE: Standing = { ...NOTHING_READ, reigns: [], lanes: [] };
+export interface OwnRead {
+  readonly node: string;
+  readonly seq: number;
+  readonly index: number;
+}
+
+export const NOWHERE: Standing = { ...NOTHING_READ, reigns: [], lanes: [], ownRead: undefined };
 
 const PREFIX = "cim1.";
 /** As far back as a restored log is compared. */
@@ -26,6 +37,8 @@ const content = z.object({
   r: z.array(z.string()).optional(),
   /** Up to which index domains were read, where that is not the position: the others, and some by name. */
   d: z.tuple([z.number().int(), z.array(z.tuple([z.string(), z.number().int()]))]).optional(),
+  /** node, sequence in its outbox, index of the log that it had then */
+  o: z.tuple([z.string(), z.number().int(), z.number().int()]).optional(),
   /** node, incarnation (0: unknown), sequence, print there, first mark, first sequence read from the outbox */
   a: z
     .array(
@@ -43,13 +56,14 @@ const content = z.object({
 });
 
 /** An opaque string of URL-safe characters. */
-export function encodeCheckpoint({ log, local, reigns, lanes, read }: Standing): string {
+export function encodeCheckpoint({ log, local, reigns, lanes, read, ownRead }: Standing): string {
   const { rest, named } = frontierOf(read);
   const isEven = named.size === 0 && rest === (parseLogPosition(log)?.index ?? 0);
   const json: z.infer<typeof content> = {
     ...(log !== undefined && { l: log }),
     ...(local && { s: [local.node, local.seq, local.log] }),
     ...(reigns.length > 0 && { r: [...reigns] }),
+    ...(ownRead && !isPast(ownRead, lanes) && { o: [ownRead.node, ownRead.seq, ownRead.index] }),
     ...(!isEven && { d: [rest, [...named]] }),
     ...(lanes.length > 0 && {
       a: lanes.map(({ node, incarnation, seq, last, first, from }) => [
@@ -65,6 +79,10 @@ export function encodeCheckpoint({ log, local, reigns, lanes, read }: Standing):
   return PREFIX + Buffer.from(JSON.stringify(json)).toString("base64url");
 }
 
+function isPast({ node, seq }: OwnRead, lanes: readonly Lane[]): boolean {
+  return lanes.some((lane) => lane.node === node && lane.seq >= seq);
+}
+
 /** @throws CheckpointInvalid */
 export function decodeCheckpoint(text: string): Standing {
   if (!text.startsWith(PREFIX)) {
@@ -73,7 +91,7 @@ export function decodeCheckpoint(text: string): Standing {
     );
   }
   try {
-    const { l, s, r, d, a } = content.parse(
+    const { l, s, r, d, o, a } = content.parse(
       JSON.parse(Buffer.from(text.slice(PREFIX.length), "base64url").toString()),
     );
     const position = parseLogPosition(l);
@@ -84,6 +102,7 @@ export function decodeCheckpoint(text: string): Standing {
       local: s && { node: s[0], seq: s[1], log: s[2] },
       reigns: r ?? [],
       read: readFrom(frontier),
+      ownRead: o && { node: o[0], seq: o[1], index: o[2] },
       lanes: (a ?? []).map(([node, incarnation, seq, last, first, from]) => ({
         node,
         incarnation: incarnation || undefined,

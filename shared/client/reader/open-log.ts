@@ -27,8 +27,11 @@ export interface LogStart {
   readonly history: StreamHistory;
   /** What of this log was read, the parts that another log has in their place taken off. */
   readonly read: ReadSoFar;
-  /** Own events up to there were read or passed over with the log; undefined: those before `startSeq`. */
-  readonly ownUpTo?: number;
+  /**
+   * Index up to which all own events were read with the log, or come from it here; and up to which those of some domains
+   * were. undefined: those before `startSeq`.
+   */
+  readonly ownUpTo?: { readonly all: number; readonly some: number };
 }
 
 export interface LogSearch {
@@ -138,8 +141,13 @@ async function startBehind(
   const ownUpTo = Math.min(index, leastReadElsewhere(frontier, domains, held));
   if (ownUpTo < index)
     notice(
-      `${node}: neither this copy nor the one that the checkpoint is of has all domains: own events that the log took behind ${ownUpTo} may come again`,
+      `${node}: neither this copy nor the one that the checkpoint is of has all domains: own events that the log took shortly before ${index} may come again`,
     );
   const { marks } = await marksWhere(nc, history, (_, at) => at > unreadFrom);
-  return { startSeq: marks ? marks.seq + 1 : Math.max(1, history.firstSeq), history, read, ownUpTo };
+  return {
+    startSeq: marks ? marks.seq + 1 : Math.max(1, history.firstSeq),
+    history,
+    read,
+    ownUpTo: { all: ownUpTo, some: index },
+  };
 }

@@ -5,9 +5,16 @@ import { marksRecord, readRecord } from "../../protocol/control-records.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { formatLogPosition } from "../../protocol/reign.ts";
-import { controlRecordSubject } from "../../protocol/subjects.ts";
-import { decodeCheckpoint, encodeCheckpoint, NOWHERE, reignWords, type Standing } from "./checkpoint.ts";
-import { ALL_DOMAINS, evenFrontier, readFrom } from "./frontier.ts";
+import { controlRecordSubject, domainOf } from "../../protocol/subjects.ts";
+import {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  NOWHERE,
+  type OwnRead,
+  reignWords,
+  type Standing,
+} from "./checkpoint.ts";
+import { ALL_DOMAINS, evenFrontier, readFrom, readUpTo } from "./frontier.ts";
 import { type PlaceInLog, placeAtEnd, placeAtTime } from "./log-at-time.ts";
 import { type Course, LogCourse } from "./log-course.ts";
 import { type Lane, Merge, nothingOf } from "./merge.ts";
@@ -33,6 +40,7 @@ export class ReaderStand {
   #reigns: readonly string[];
   #lanes: readonly Lane[];
   #lanesOf: Pick<Merge, "own" | "others">;
+  #ownRead: OwnRead | undefined;
   #begun = false;
 
   /** @throws CheckpointInvalid */
@@ -49,6 +57,7 @@ export class ReaderStand {
     this.merge = new Merge(node, given.lanes);
     this.course = new LogCourse(node, given);
     this.#reigns = given.reigns;
+    if (given.ownRead?.node === node) this.#ownRead = given.ownRead;
     this.#lanes = this.merge.lanes;
     this.#lanesOf = { own: this.merge.own, others: this.merge.others };
   }
@@ -60,7 +69,7 @@ export class ReaderStand {
       this.#lanesOf = { own, others };
       this.#lanes = this.merge.lanes;
     }
-    return { ...this.course.standing, reigns: this.#reigns, lanes: this.#lanes };
+    return { ...this.course.standing, reigns: this.#reigns, lanes: this.#lanes, ownRead: this.#ownRead };
   }
 
   get checkpoint(): string {
@@ -70,6 +79,13 @@ export class ReaderStand {
   /** Every domain is here, in the log's order. */
   get hasAll(): boolean {
     return this.course.standing.read.live.includes(ALL_DOMAINS);
+  }
+
+  /** An event of the outbox that was read in the log. */
+  isRead({ seq, subject }: StoredMessage): boolean {
+    const known = this.#ownRead;
+    if (!known || seq > known.seq) return false;
+    return readUpTo(this.course.standing.read, domainOf(subject)) >= known.index;
   }
 
   /** A message of the log or copy, in its order. */
@@ -105,11 +121,18 @@ export class ReaderStand {
     const search = { waitMs, signal, notice, domains: this.domains };
     const start = await findLogStart(this.#nc, this.#node, this.standing, search);
     // What the log has of this node's before the place where reading begins is not to come from the outbox.
-    merge.own ??=
-      start?.ownUpTo === undefined
-        ? nothingOf(this.#node)
-        : await ownUpTo(this.#nc, this.#node, start.history, start.ownUpTo);
+    if (start?.ownUpTo) await this.#markOwn(start.history, start.ownUpTo);
+    else merge.own ??= nothingOf(this.#node);
     return start;
+  }
+
+  /** Of this node's events some may have been read in a log elsewhere, also since it was read here. */
+  async #markOwn(history: StreamHistory, { all, some }: NonNullable<LogStart["ownUpTo"]>): Promise<void> {
+    const { merge } = this;
+    const newest = await ownUpTo(this.#nc, this.#node, history, some);
+    merge.own ??= all === some ? newest : await ownUpTo(this.#nc, this.#node, history, all);
+    this.#ownRead =
+      newest.seq > merge.own.seq ? { node: this.#node, seq: newest.seq, index: some } : undefined;
   }
 
   async #beginAt(from: "now" | Date): Promise<LogStart | undefined> {

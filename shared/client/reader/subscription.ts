@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { firstKept, JetStreamRefused, streamState } from "../../nats/jetstream-api.ts";
+import { JetStreamRefused } from "../../nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
@@ -12,25 +12,16 @@ import { Arrivals } from "./arrivals.ts";
 import { type Batch, type BatchLimits, batchesOf } from "./batches.ts";
 import { encodeCheckpoint } from "./checkpoint.ts";
 import { logHistory } from "./open-log.ts";
+import { inOutbox, wasTrimmed } from "./outbox-guard.ts";
 import { judgeGap, refuseGap } from "./own-gap.ts";
 import { findOutboxStart, type OutboxStart, printAt } from "./own-outbox.ts";
 import { CimEvent } from "./read-event.ts";
 import { EventsGone, ReaderAhead } from "./reader-errors.ts";
+import type { PartLag, ReaderLag } from "./reader-lag.ts";
 import { ReaderStand } from "./reader-stand.ts";
 import { filtersOf, logFilters, type SubscribeOptions } from "./subscribe-options.ts";
 
-/** What waits of a stream. */
-export interface PartLag {
-  /** Matching events that have not been handed out. */
-  readonly events: number;
-  /** Age of the event that was handed out last, ms, while others wait; 0: none waits. */
-  readonly ms: number;
-}
-
-export interface ReaderLag {
-  readonly log: PartLag;
-  readonly outbox: PartLag;
-}
+export type { PartLag, ReaderLag } from "./reader-lag.ts";
 
 /** Where a reader stood when nothing was here for it: behind so many events that it handed out, and all that did not match. */
 export interface ReaderRest {
@@ -191,13 +182,15 @@ export class Subscription implements AsyncIterable<CimEvent> {
       if (signal.aborted) return;
       const own = this.#outbox?.take() ?? [];
       if (own.length > 0) {
-        await this.#checkTrim(own, outboxSeq);
+        if (await wasTrimmed(nc, own, outboxSeq)) throw new ReadAnew();
         outboxSeq = (own.at(-1) as StoredMessage).seq;
         this.#outboxRead = outboxSeq;
         this.#waiting.outbox = own.length;
         for (const message of own) {
           this.#waiting.outbox -= 1;
-          if (merge.fromOutbox(message.seq, () => printInOutbox(node, message)) === "deliver") {
+          const isRead = stand.isRead(message);
+          const decision = merge.fromOutbox(message.seq, () => printInOutbox(node, message));
+          if (decision === "deliver" && !isRead) {
             this.#lastUs.outbox = message.timeUs;
             yield this.#event(message);
           }
@@ -211,11 +204,13 @@ export class Subscription implements AsyncIterable<CimEvent> {
         const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
         const print = () => printInLog(message) ?? "";
         if (origin && this.#isEarly(origin, where) && !foreign.has(origin.incarnation)) {
-          if (await this.#outboxHas(origin, print)) {
+          const found = await inOutbox(nc, origin, print());
+          if (found === "trimmed" && this.#outbox && origin.seq > this.#outboxRead) throw new ReadAnew();
+          if (found === "same") {
             held = logged.slice(taken);
             break;
           }
-          foreign.add(origin.incarnation);
+          if (found === "other") foreign.add(origin.incarnation);
         }
         taken += 1;
         this.#waiting.log -= 1;
@@ -279,29 +274,6 @@ export class Subscription implements AsyncIterable<CimEvent> {
     if (origin.node !== this.#node || this.#stand.hasAll) return false;
     if (this.#outbox) return this.#stand.merge.isAhead(origin);
     return where.kind === "after-log" && origin.seq >= where.first;
-  }
-
-  /** @throws ReadAnew it was trimmed before it was read */
-  async #outboxHas(origin: Origin, print: () => string): Promise<boolean> {
-    const there = await printAt(this.#nc, this.#node, origin.seq);
-    if (there === undefined && this.#outbox) {
-      const first = firstKept(await streamState(this.#nc, STREAM.outbox));
-      if (origin.seq < first && origin.seq > this.#outboxRead) throw new ReadAnew();
-    }
-    return there === print();
-  }
-
-  /** A slow reader's outbox may be trimmed under it, and the server just goes on behind. The log has what went. */
-  async #checkTrim(messages: readonly StoredMessage[], after: number): Promise<void> {
-    let gapAfter: number | undefined;
-    let last = after;
-    for (const { seq } of messages) {
-      if (seq !== last + 1) gapAfter ??= last;
-      last = seq;
-    }
-    if (gapAfter === undefined) return;
-    const { first_seq } = await streamState(this.#nc, STREAM.outbox);
-    if (first_seq > gapAfter + 1) throw new ReadAnew();
   }
 
   /** Waits for any of these. @returns false: none came in time */
