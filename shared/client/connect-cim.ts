@@ -145,7 +145,8 @@ export interface CimClient extends AsyncDisposable {
   /**
    * Reads events, each once: this node's own at once, others' as they come into its log or copy. Read it with `for await`; it
    * lives over restarts of the server. Every event has a `checkpoint` to go on from, here or on another node.
-   * Not to or from a node whose copy had a domain filled in: there a checkpoint taken elsewhere may skip events, unnoticed.
+   * Also to and from copies that have some domains, or had one filled in: of a domain that was not there, reading goes on
+   * where it was begun.
    * Own events that were trimmed unread and that the copy may not have: `EventsGone`.
    *
    * @throws {CheckpointInvalid} at once; the loop throws {ReaderAhead} and {EventsGone}
