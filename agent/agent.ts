@@ -97,6 +97,7 @@ export class Agent implements Daemon {
       reship: async (isWanted) => await this.#own?.uplink.reshipped(isWanted),
       onFollowed: (followed) => this.#own?.copyFollowed(followed),
       onEmpty: () => this.#judgeCopy({ empty: true }),
+      onForeign: (count) => this.#frame.metrics.add("cim_foreign_total", {}, count),
       onCopied: (events, own, newestMs) => {
         this.#copyIsEmpty = false;
         this.#frame.metrics.add("cim_copy_events_total", {}, events);

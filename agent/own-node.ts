@@ -8,7 +8,7 @@ import type { Log } from "../shared/observe/log.ts";
 import type { Metrics } from "../shared/observe/metrics.ts";
 import { acceptHoleRequest, type Heartbeat, PROTOCOL_VERSION } from "../shared/protocol/messages.ts";
 import type { LogPosition, Reign } from "../shared/protocol/reign.ts";
-import { controlSubject, inboxPrefix } from "../shared/protocol/subjects.ts";
+import { controlSubject, inboxPrefix, isAnswerable } from "../shared/protocol/subjects.ts";
 import { Heartbeats } from "./heartbeat/heartbeats.ts";
 import { FigureReader } from "./heartbeat/node-figures.ts";
 import { OutboxKeeper } from "./outbox/outbox-keeper.ts";
@@ -110,7 +110,7 @@ export class OwnNode {
     this.#refusedTimer.unref();
     this.#control = nc.subscribe(controlSubject(config.node, "accept-hole"), {
       callback: (error, message) => {
-        if (error) return;
+        if (error || !isAnswerable(message.reply)) return;
         const request = acceptHoleRequest.safeParse(readJson(message.data));
         const accepted = request.success && this.uplink.acceptHole(request.data.after, request.data.before);
         message.respond(JSON.stringify({ accepted }));

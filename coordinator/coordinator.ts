@@ -32,6 +32,8 @@ export class Coordinator implements Daemon {
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
   #judgeTimer: NodeJS.Timeout | undefined;
+  /** Messages of the log that no sequencer wrote, since this start. */
+  #foreign = 0;
   #own: OwnNode | undefined;
   #ownTurn: Promise<void> = Promise.resolve();
   #sequencer: Sequencer | undefined;
@@ -68,6 +70,7 @@ export class Coordinator implements Daemon {
     this.#sequencer = this.#newSequencer(nc);
     this.#retention = new LogRetention({
       nc,
+      inboxPrefix: inboxPrefix(this.#config.node),
       retentionMs: LogRetention.ofDays(config.log.retentionDays),
       renewReign: () => this.#sequencer?.renew() ?? false,
       log: this.#frame.log,
@@ -145,6 +148,12 @@ export class Coordinator implements Daemon {
         this.#times.note(this.#sequencer?.state?.position?.index ?? 0, nowMs);
       },
       onStore: (error) => this.#frame.conditions.set(error !== undefined, "log-full", { error: error ?? "" }),
+      onForeign: (foreign) => {
+        this.#foreign += foreign.length;
+        const subject = foreign.at(-1)?.subject ?? "";
+        this.#frame.metrics.add("cim_foreign_total", {}, foreign.length);
+        this.#frame.conditions.raise("log-foreign", { count: this.#foreign, subject });
+      },
       onUnreadable: (reason) => this.#frame.conditions.raise("log-unreadable", reason),
     });
   }

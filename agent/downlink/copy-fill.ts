@@ -111,12 +111,13 @@ export class CopyFill {
     for await (const messages of reader.backlog(Number.MAX_SAFE_INTEGER, BATCH_EVENTS)) {
       if (run !== this.#run) break;
       const end = writer.followed?.index ?? 0;
-      const batch = messages.filter((message) => (positionOf(message)?.index ?? 0) <= end);
+      const known = messages.filter((message) => positionOf(message) !== undefined);
+      const batch = known.filter((message) => (positionOf(message)?.index ?? 0) <= end);
       if (batch.length > 0) {
         reached = positionOf(batch.at(-1))?.index ?? reached;
         await this.#write(batch, { ...record, filling: { ...filling, done: reached } });
       }
-      if (batch.length < messages.length) break;
+      if (batch.length < known.length) break;
     }
     return reached;
   }

@@ -1,6 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type OutgoingMessage, type WriteResult, writeGuarded } from "../../shared/nats/batch-publisher.ts";
-import { streamState } from "../../shared/nats/jetstream-api.ts";
+import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import type { LogPosition } from "../../shared/protocol/reign.ts";
 
@@ -19,6 +19,11 @@ export class CopyWriter {
     this.#nc = nc;
   }
 
+  /** Whether the copy's stream is where this writer left it. */
+  untouched(): Promise<boolean> {
+    return this.#inTurn(async () => (await streamState(this.#nc, STREAM.events)).last_seq === this.#lastSeq);
+  }
+
   /** Takes the copy's end as it is now, after all that is under way. */
   sync(): Promise<void> {
     return this.#inTurn(async () => {
@@ -32,11 +37,18 @@ export class CopyWriter {
       const messages = make();
       if (messages.length === 0) return { kind: "stored", lastSeq: this.#lastSeq };
       const result = await writeGuarded(this.#nc, messages, { lastSeq: this.#lastSeq });
+      if (result.kind === "unknown" && result.strays) await this.#remove(result.strays);
       if (result.kind !== "stored") return result;
       this.#lastSeq = result.lastSeq;
       if (followed) this.followed = followed;
       return result;
     });
+  }
+
+  /** Left where they are, they would be the copy's end, and what is missing before them would never come. */
+  async #remove(strays: readonly number[]): Promise<void> {
+    for (const seq of strays.toReversed())
+      await jetStreamApi(this.#nc, `STREAM.MSG.DELETE.${STREAM.events}`, { seq, no_erase: true });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

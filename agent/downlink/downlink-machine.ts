@@ -153,7 +153,7 @@ export class DownlinkMachine {
     if (this.#phase !== "following") return [];
     for (const message of messages) {
       const next = continuation(this.#offered, message, this.#settings.everything() && !this.#gapAtStart);
-      if (next.kind === "repeated") continue;
+      if (next.kind === "repeated" || next.kind === "foreign") continue;
       if (next.kind === "broken") return this.#failures++ > 2 ? this.#later() : this.begin();
       this.#gapAtStart = false;
       this.#offered = next.position;

@@ -24,7 +24,7 @@ import { domainChange, EVERYTHING, sameDomains } from "./copy-domains.ts";
 import { CopyFill } from "./copy-fill.ts";
 import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
 import { trimCopy } from "./copy-retention.ts";
-import { copyRecordMessage, readCopyState } from "./copy-state.ts";
+import { copyRecordMessage, readCopyState, removeForeignEnd } from "./copy-state.ts";
 import { CopyWriter } from "./copy-writer.ts";
 import { DownlinkMachine, type DownlinkOutput } from "./downlink-machine.ts";
 
@@ -46,6 +46,8 @@ export interface DownlinkInit {
   readonly onFollowed: (followed: boolean) => void;
   /** The copy holds nothing at all. */
   readonly onEmpty: () => void;
+  /** So many messages that no daemon wrote were taken out of the copy. */
+  readonly onForeign: (count: number) => void;
   readonly onCopied: (events: number, own: LaneMark | undefined, newestMs: number) => void;
 }
 
@@ -54,6 +56,8 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const MAX_QUEUE_BYTES = 2 * 1024 * 1024;
 /** A satellite's round trip and a busy server. */
 const HUB_TIMEOUT_MS = 2000;
+/** Nothing foreign stays at a quiet copy's end for longer; one small request to the node's own server. */
+const LOOK_EVERY_MS = 2000;
 /** The log is purged once an hour. */
 const TRIM_EVERY_MS = 3_600_000;
 
@@ -71,8 +75,11 @@ export class Downlink {
   #log: StreamHistory | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #trimTimer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
   #attempt = 0;
   #prepared = false;
+  /** Messages that were taken out of the copy since this start. */
+  #foreign = 0;
 
   constructor(init: DownlinkInit) {
     this.#init = init;
@@ -119,6 +126,8 @@ export class Downlink {
   start(): void {
     this.#trimTimer = setInterval(() => void this.#lookAtLogStart().catch(() => undefined), TRIM_EVERY_MS);
     this.#trimTimer.unref();
+    this.#lookTimer = setInterval(() => void this.#lookAtEnd().catch(() => undefined), LOOK_EVERY_MS);
+    this.#lookTimer.unref();
     this.linkUp();
   }
 
@@ -139,6 +148,7 @@ export class Downlink {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     clearInterval(this.#trimTimer);
+    clearInterval(this.#lookTimer);
     clearTimeout(this.#retryTimer);
     this.#fill.stop();
     this.#run(this.#machine.lost());
@@ -203,6 +213,8 @@ export class Downlink {
   async #survey(token: number): Promise<void> {
     const { nc, inboxPrefix, hubDomain } = this.#init;
     await this.#writer.sync();
+    // After that: whatever comes now is met by the next write, which expects the end as it was.
+    this.#tellForeign(await removeForeignEnd(nc, inboxPrefix));
     if (!this.#prepared) await this.#prepare();
     const state = await readCopyState(nc);
     // The hub first: while it is away, nothing else need be read.
@@ -222,6 +234,20 @@ export class Downlink {
     const log = { ...this.#log, firstIndex: this.#log.reigns[0]?.index ?? 0 };
     this.#run(this.#machine.surveyed(token, { copy: this.#copy, log }));
     if (this.#machine.phase === "following") this.#trim(log.firstIndex);
+  }
+
+  async #lookAtEnd(): Promise<void> {
+    if (this.#machine.phase !== "following" || this.#fill.active || (await this.#writer.untouched())) return;
+    if (this.#machine.phase === "following") this.#run(this.#machine.begin());
+  }
+
+  #tellForeign(subjects: readonly string[]): void {
+    if (subjects.length === 0) return;
+    this.#foreign += subjects.length;
+    const subject = subjects[0] as string;
+    this.#init.log.warn({ subjects: subjects.slice(0, 3) }, "no daemon wrote these messages of the copy");
+    this.#init.conditions.raise("copy-foreign", { count: this.#foreign, subject });
+    this.#init.onForeign(subjects.length);
   }
 
   /** The log was purged: the copy need not be larger. Nothing waits for it. */

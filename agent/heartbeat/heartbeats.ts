@@ -3,7 +3,7 @@ import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import { isDown } from "../../shared/nats/connection-lost.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
-import { heartbeatSubject, statusSubject } from "../../shared/protocol/subjects.ts";
+import { heartbeatSubject, isAnswerable, statusSubject } from "../../shared/protocol/subjects.ts";
 
 export interface HeartbeatsInit {
   readonly nc: NatsConnection;
@@ -44,7 +44,7 @@ export class Heartbeats {
     const { nc, node, intervalMs, log } = this.#init;
     this.#subscription = nc.subscribe(statusSubject(node), {
       callback: (error, message) => {
-        if (error) return;
+        if (error || !isAnswerable(message.reply)) return;
         this.#init
           .make(0)
           .then((heartbeat) => message.respond(JSON.stringify(heartbeat)))

@@ -1,8 +1,9 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { positionOf } from "../../shared/follow/read-history.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { firstKept, streamState, unlessMissing } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
-import { laneRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
+import { laneRecord, readRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedHeaders } from "../../shared/protocol/headers.ts";
 import { eventId } from "../../shared/protocol/identity.ts";
@@ -183,8 +184,8 @@ export class OwnEvents {
     if (!this.#hasCopy) return [];
     const starts = new Map<number, LaneMark>();
     for await (const message of this.#copy({ filter: controlRecordSubject("lane") })) {
-      const record = laneRecord.parse(readJson(message));
-      if (record.node === this.#node) starts.set(record.incarnation, record.common);
+      const record = readRecord(laneRecord, message);
+      if (record?.node === this.#node) starts.set(record.incarnation, record.common);
     }
     const first = await this.#firstFrom(1);
     if (!first) return [];
@@ -203,8 +204,8 @@ export class OwnEvents {
       if (event) yield { seq: event.seq, print: printOf(event), incarnation: event.incarnation };
     }
     for await (const message of this.#copy({ filter: controlRecordSubject("refused") })) {
-      const record = refusedRecord.parse(readJson(message));
-      if (record.node === this.#node) yield record;
+      const record = readRecord(refusedRecord, message);
+      if (record?.node === this.#node) yield record;
     }
   }
 
@@ -222,7 +223,9 @@ export class OwnEvents {
       headersOnly: only.headersOnly ?? false,
       silenceMs: 5000,
     }).start();
-    for await (const messages of reader.backlog(state.last_seq)) yield* messages;
+    // What somebody had an answer stored as is no record, whatever its subject.
+    for await (const messages of reader.backlog(state.last_seq))
+      for (const message of messages) if (positionOf(message)) yield message;
   }
 
   #firstFrom(seq: number): Promise<StoredMessage | undefined> {
@@ -244,8 +247,4 @@ export class OwnEvents {
     }
     return known;
   }
-}
-
-function readJson(message: StoredMessage): unknown {
-  return JSON.parse(Buffer.from(message.body).toString("utf8"));
 }

@@ -3,7 +3,8 @@ import { getMessage } from "../../shared/nats/get-message.ts";
 import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
-import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
+import { SUBJECT } from "../../shared/protocol/subjects.ts";
+import { newestFence, newestMarks } from "../sequencer/read-log.ts";
 
 /** Reads the store time of the first message at or after a sequence, µs; undefined: there is none. */
 export type StoredAt = (seq: number) => Promise<number | undefined>;
@@ -28,6 +29,7 @@ export async function firstStoredSince(
 
 export interface LogRetentionInit {
   readonly nc: NatsConnection;
+  readonly inboxPrefix: string;
   readonly retentionMs: number;
   readonly log: Log;
   /** Has the leader begin a new reign, whose fence is younger; false: not now. Without it the purge ends at the fence. */
@@ -84,13 +86,13 @@ export class LogRetention {
 
   /** Purges what is older than the retention. Gives how many messages went. */
   async purge(nowMs: number): Promise<number> {
-    const { nc, log } = this.#init;
+    const { nc, inboxPrefix, log } = this.#init;
     try {
       const state = await streamState(nc, STREAM.events);
       if (state.messages === 0) return 0;
-      const marks = await getMessage(nc, STREAM.events, { last_by_subj: controlRecordSubject("marks") });
-      const fence = await getMessage(nc, STREAM.events, { last_by_subj: SUBJECT.fences });
-      if (!marks || !fence) return 0;
+      const marksSeq = await newestMarks(nc, inboxPrefix, state.first_seq);
+      const fence = await newestFence(nc, inboxPrefix, state.first_seq);
+      if (marksSeq === undefined || !fence) return 0;
       const storedAt: StoredAt = async (seq) =>
         (await getMessage(nc, STREAM.events, { seq, next_by_subj: SUBJECT.allEvents }))?.timeUs;
       const since = await firstStoredSince(
@@ -99,7 +101,7 @@ export class LogRetention {
         state.last_seq,
         (nowMs - this.retentionMs) * 1000,
       );
-      const wanted = Math.min(since, marks.seq);
+      const wanted = Math.min(since, marksSeq);
       // A reign may last longer than the retention: then a younger one is begun, and the next turn goes on behind it.
       if (fence.seq < wanted) this.#renewed = this.#init.renewReign?.() ?? false;
       const keepFrom = Math.min(wanted, fence.seq);

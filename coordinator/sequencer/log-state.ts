@@ -1,19 +1,8 @@
 import { MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
-import {
-  holeRecord,
-  laneRecord,
-  type MarksRecord,
-  marksRecord,
-  refusedRecord,
-} from "../../shared/protocol/control-records.ts";
-import type { StoredMessage } from "../../shared/protocol/event.ts";
-import { headerValue } from "../../shared/protocol/headers.ts";
-import { loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.ts";
+import type { MarksRecord } from "../../shared/protocol/control-records.ts";
 import type { Refusal } from "../../shared/protocol/messages.ts";
-import { HEADER } from "../../shared/protocol/names.ts";
 import { type LaneMark, NOTHING_YET } from "../../shared/protocol/origin.ts";
-import { type LogPosition, parseLogPosition, type Reign } from "../../shared/protocol/reign.ts";
-import { controlRecordSubject, domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
+import type { LogPosition, Reign } from "../../shared/protocol/reign.ts";
 
 /** The newest message that opened or closed a reign's fence. */
 export interface Fence {
@@ -38,7 +27,7 @@ export interface LaneState {
 export interface LogState {
   /** Last message's position; undefined: the log is empty. */
   position: LogPosition | undefined;
-  /** The stream's last sequence. */
+  /** The stream's last sequence, also where what stands there is no sequencer's. */
   lastSeq: number;
   /** The newest fence; undefined: there never was a reign. */
   fence: Fence | undefined;
@@ -49,18 +38,6 @@ export interface LogState {
   /** Messages since the newest marks record. */
   sinceMarks: number;
 }
-
-/** The log holds something that no sequencer writes: it must not be continued. */
-export class LogUnreadable extends Error {
-  override readonly name = "LogUnreadable";
-}
-
-const REIGN = controlRecordSubject("reign");
-const LANE = controlRecordSubject("lane");
-const REFUSED = controlRecordSubject("refused");
-const MARKS = controlRecordSubject("marks");
-const HOLE = controlRecordSubject("hole");
-const FENCES = fenceSubject("");
 
 /** A publisher may invent domains without end, but neither the marks record nor a scrape may grow so. */
 const MOST_DOMAINS = 1000;
@@ -99,7 +76,8 @@ export function noteRefused(lane: LaneState, refusal: Refusal): void {
   if (lane.refused.length > MAX_REFUSED) lane.refused = lane.refused.slice(-MAX_REFUSED);
 }
 
-function takenLaneOf(state: LogState, node: string): LaneState {
+/** The lane of a node that the log knows from now on. */
+export function takenLaneOf(state: LogState, node: string): LaneState {
   const lane = laneOf(state, node);
   state.lanes.set(node, lane);
   return lane;
@@ -115,59 +93,6 @@ export function countEvents(state: LogState, domain: string, node: string, count
   byNode.set(node, (byNode.get(node) ?? 0) + count);
 }
 
-/** Takes one message of the log into the state. @throws LogUnreadable */
-export function foldLogMessage(state: LogState, message: StoredMessage): void {
-  const position = parseLogPosition(headerValue(message.headerText, HEADER.log));
-  if (!position) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.log}`);
-  if (state.position && position.index !== state.position.index + 1) {
-    throw new LogUnreadable(
-      `message ${message.seq} has index ${position.index} after ${state.position.index}`,
-    );
-  }
-  state.position = position;
-  state.lastSeq = message.seq;
-  state.sinceMarks += 1;
-  switch (message.subject) {
-    case REIGN:
-      return;
-    case LANE: {
-      const record = laneRecord.parse(readJson(message));
-      const before = laneOf(state, record.node);
-      state.lanes.set(record.node, { ...before, incarnation: record.incarnation, mark: record.common });
-      return;
-    }
-    case REFUSED: {
-      const record = refusedRecord.parse(readJson(message));
-      const lane = takenLaneOf(state, record.node);
-      lane.mark = { seq: record.seq, print: record.print };
-      lane.top = Math.max(lane.top, record.seq);
-      noteRefused(lane, { seq: record.seq, print: record.print, reason: record.reason });
-      state.refusedTotals.set(record.reason, (state.refusedTotals.get(record.reason) ?? 0) + 1);
-      return;
-    }
-    case MARKS:
-      restoreMarks(state, marksRecord.parse(readJson(message)));
-      return;
-    case HOLE:
-      holeRecord.parse(readJson(message));
-      return;
-    default:
-      if (message.subject.startsWith(FENCES)) state.fence = { subject: message.subject, seq: message.seq };
-      else foldEvent(state, message);
-  }
-}
-
-function foldEvent(state: LogState, message: StoredMessage): void {
-  const logged = loggedEvent(message);
-  if (!logged) throw new LogUnreadable(`message ${message.seq} of the log has no ${HEADER.origin}`);
-  const { origin } = logged;
-  const lane = takenLaneOf(state, origin.node);
-  lane.incarnation = origin.incarnation;
-  lane.mark = { seq: origin.seq, print: printOfLogged(logged, message.subject) };
-  lane.top = Math.max(lane.top, origin.seq);
-  countEvents(state, domainOf(message.subject), origin.node);
-}
-
 /** The marks record of a state, for the log. */
 export function marksOf(state: LogState): MarksRecord {
   return {
@@ -177,23 +102,4 @@ export function marksOf(state: LogState): MarksRecord {
     ),
     refusedTotals: [...state.refusedTotals],
   };
-}
-
-function restoreMarks(state: LogState, record: MarksRecord): void {
-  state.sinceMarks = 0;
-  state.lanes.clear();
-  for (const { node, incarnation, mark, top, refused } of record.lanes)
-    state.lanes.set(node, { incarnation, mark, top, refused });
-  state.totals.clear();
-  for (const [domain, node, count] of record.totals) countEvents(state, domain, node, count);
-  state.refusedTotals.clear();
-  for (const [reason, count] of record.refusedTotals) state.refusedTotals.set(reason, count);
-}
-
-function readJson(message: StoredMessage): unknown {
-  try {
-    return JSON.parse(Buffer.from(message.body).toString("utf8"));
-  } catch (cause) {
-    throw new LogUnreadable(`control record ${message.seq} of the log is not JSON`, { cause });
-  }
 }

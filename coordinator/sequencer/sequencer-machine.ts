@@ -91,6 +91,7 @@ export class SequencerMachine {
   #questions: Question[] = [];
   #fencing: { readonly token: number; readonly questions: readonly Question[] } | undefined;
   #marksWanted = false;
+  #keepsReading = false;
 
   constructor(settings: SequencerSettings) {
     this.#settings = settings;
@@ -138,6 +139,14 @@ export class SequencerMachine {
     const messages = last ? [record(), close(last), open()] : [open(), record()];
     out.push(this.#write(messages, expect));
     return out;
+  }
+
+  /**
+   * While what was stepped over still stands in the log, no marks are written: a start that reads from younger ones would
+   * not meet it again.
+   */
+  set keepsReading(wanted: boolean) {
+    this.#keepsReading = wanted;
   }
 
   /** Ends the reign: whoever waits is told to ask again. */
@@ -227,6 +236,12 @@ export class SequencerMachine {
   /** Begins a new reign when nothing is under way, so that the log can be purged up to a younger fence. */
   renew(): SequencerOutput[] {
     return this.#leads() && !this.busy ? this.#reread("a younger reign is wanted") : [];
+  }
+
+  /** Where the log's stream ends: something that is not this reign's stands there, and is stepped over before the next write. */
+  seen(lastSeq: number): SequencerOutput[] {
+    if (!this.#leads() || this.busy || lastSeq <= (this.#state?.lastSeq ?? 0)) return [];
+    return this.#reread(`the log's stream is at ${lastSeq}`);
   }
 
   /** What became of a write. One that was given up when the log was read again says nothing any more. */
@@ -422,7 +437,8 @@ export class SequencerMachine {
   #pump(): SequencerOutput[] {
     const state = this.#state;
     if (this.#writing || !state || !this.#leads()) return [];
-    const marksDue = this.#marksWanted || state.sinceMarks >= this.#settings.marksEvery;
+    const marksDue =
+      !this.#keepsReading && (this.#marksWanted || state.sinceMarks >= this.#settings.marksEvery);
     if (this.#queue.empty && !marksDue) return [];
     const expect = this.#expectation();
     const nowMs = this.#settings.nowMs();

@@ -11,9 +11,11 @@ import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
 import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { formatReign, type Reign, sameReign } from "../../shared/protocol/reign.ts";
-import { SUBJECT } from "../../shared/protocol/subjects.ts";
+import { isAnswerable, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { BatchPace } from "./batch-pace.ts";
-import { type LogState, LogUnreadable } from "./log-state.ts";
+import { LogUnreadable } from "./fold-log.ts";
+import { type Foreign, removeForeign, tellForeign } from "./foreign.ts";
+import type { LogState } from "./log-state.ts";
 import type { Logged } from "./plan-batch.ts";
 import { readLog, readPrints } from "./read-log.ts";
 import { SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
@@ -34,6 +36,8 @@ export interface SequencerInit {
   }) => void;
   /** The log's store refuses to write, for that reason; undefined: it takes again. */
   readonly onStore: (refusal: string | undefined) => void;
+  /** What no sequencer wrote stood in the log, and was taken out of it. */
+  readonly onForeign: (foreign: readonly Foreign[]) => void;
   /** The log can't be continued: a person must look. */
   readonly onUnreadable: (reason: string) => void;
 }
@@ -43,6 +47,8 @@ const MARKS_EVERY = 10_000;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /** The log is quiet for so long: its marks are written, so that the next start reads nothing. */
 const QUIET_MS = 2000;
+/** Nothing foreign stays in a quiet log for longer; one small request. */
+const LOOK_EVERY_MS = 2000;
 
 /** A closed connection throws where an open one answers. */
 async function writeOrUnknown(...write: Parameters<typeof writeGuarded>): Promise<WriteResult> {
@@ -66,6 +72,9 @@ export class Sequencer {
   #rereading = false;
   #refusals = 0;
   #quietTimer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
+  /** Stepped over by the read that came before this reign. */
+  #foreign: readonly Foreign[] = [];
   #idle: (() => void) | undefined;
 
   constructor(init: SequencerInit) {
@@ -100,6 +109,8 @@ export class Sequencer {
     this.#subscription = this.#init.nc.subscribe(SUBJECT.ingest, {
       callback: (error, message) => this.#onRequest(error, message),
     });
+    this.#lookTimer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
+    this.#lookTimer.unref();
     void this.#reread(0, "begins to lead");
   }
 
@@ -110,6 +121,7 @@ export class Sequencer {
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
     clearTimeout(this.#quietTimer);
+    clearInterval(this.#lookTimer);
     this.#run(this.#machine.stop());
   }
 
@@ -135,7 +147,7 @@ export class Sequencer {
   }
 
   #onRequest(error: Error | null, message: Msg): void {
-    if (error || !message.reply) return;
+    if (error || !isAnswerable(message.reply)) return;
     const token = this.#nextToken++;
     this.#waiting.set(token, message);
     const node = message.subject.slice(message.subject.lastIndexOf(".") + 1);
@@ -207,6 +219,11 @@ export class Sequencer {
       case "leading":
         this.#init.log.info({ reign: formatReign(output.reign) }, "leads the log");
         this.#init.onLeading(output.reign);
+        if (this.#foreign.length > 0) {
+          tellForeign(this.#init.log, this.#foreign);
+          this.#init.onForeign(this.#foreign);
+          void this.#removeForeign();
+        }
         return;
       case "reread":
         void this.#reread(output.minEpoch, output.reason);
@@ -260,8 +277,15 @@ export class Sequencer {
       if (this.#refusals > 0) await sleep(backoffMs(this.#refusals, REMOTE_POLICY));
       for (let attempt = 0; this.#wanted && !this.#init.nc.isClosed(); attempt++) {
         try {
-          const state = await readLog(this.#init.nc, this.#init.inboxPrefix);
+          const { state, foreign, cutBehind } = await readLog(this.#init.nc, this.#init.inboxPrefix);
           if (!this.#wanted) return;
+          if (cutBehind !== undefined)
+            this.#init.log.warn(
+              { cutBehind },
+              "the log's last messages were deleted: it goes on behind them",
+            );
+          this.#foreign = foreign;
+          this.#machine.keepsReading = foreign.length > 0;
           this.#init.onRead(state);
           this.#rereading = false;
           this.#run(this.#machine.lead(state, minEpoch));
@@ -274,6 +298,31 @@ export class Sequencer {
       }
     } finally {
       this.#rereading = false;
+    }
+  }
+
+  async #removeForeign(): Promise<void> {
+    const foreign = this.#foreign;
+    if (foreign.length === 0) return;
+    try {
+      await removeForeign(this.#init.nc, foreign);
+    } catch (error) {
+      this.#init.log.warn({ err: error }, "what is foreign in the log could not be removed, tries again");
+      return;
+    }
+    if (this.#foreign !== foreign) return;
+    this.#foreign = [];
+    this.#machine.keepsReading = false;
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#machine.reign || this.#machine.busy) return;
+    await this.#removeForeign();
+    try {
+      const { last_seq } = await streamState(this.#init.nc, STREAM.events);
+      this.#run(this.#machine.seen(last_seq));
+    } catch (error) {
+      this.#init.log.debug({ err: error }, "the log's end can't be read");
     }
   }
 

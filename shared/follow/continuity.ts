@@ -1,4 +1,4 @@
-import { reignRecord } from "../protocol/control-records.ts";
+import { readRecord, reignRecord } from "../protocol/control-records.ts";
 import type { StoredMessage } from "../protocol/event.ts";
 import { headerValue } from "../protocol/headers.ts";
 import { HEADER } from "../protocol/names.ts";
@@ -10,6 +10,8 @@ const REIGN = controlRecordSubject("reign");
 export type Continuation =
   | { readonly kind: "continues"; readonly position: LogPosition }
   | { readonly kind: "repeated" }
+  /** No sequencer wrote it; the log goes on behind it. */
+  | { readonly kind: "foreign" }
   /** Not what follows: the log is another one, or something is missing. Match again. */
   | { readonly kind: "broken"; readonly reason: string };
 
@@ -24,7 +26,7 @@ export function continuation(
   everything: boolean,
 ): Continuation {
   const position = parseLogPosition(headerValue(message.headerText, HEADER.log));
-  if (!position) return { kind: "broken", reason: `message ${message.seq} of the log has no ${HEADER.log}` };
+  if (!position) return { kind: "foreign" };
   const index = after?.index ?? 0;
   if (position.index <= index) {
     const same = after && position.index === index && sameReign(position.reign, after.reign);
@@ -38,7 +40,7 @@ export function continuation(
     if (message.subject !== REIGN)
       return { kind: "broken", reason: `the reign changed without its record at ${position.index}` };
     // The record names what it was written behind: in a log that was restored, the same index may be behind another.
-    const previous = previousOf(message);
+    const previous = readRecord(reignRecord, message)?.previous;
     const follows = previous && sameReign(previous.reign, after.reign) && previous.index >= index;
     if (!follows || (everything && previous.index !== index)) {
       const behind = previous ? formatLogPosition(previous) : "nothing";
@@ -49,12 +51,4 @@ export function continuation(
     }
   }
   return { kind: "continues", position };
-}
-
-function previousOf(message: StoredMessage): LogPosition | null | undefined {
-  try {
-    return reignRecord.parse(JSON.parse(Buffer.from(message.body).toString("utf8"))).previous;
-  } catch {
-    return undefined;
-  }
 }

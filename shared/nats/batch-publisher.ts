@@ -28,7 +28,13 @@ export type WriteResult =
   /** Nothing was stored. 10071: the expectation did not hold. */
   | { readonly kind: "refused"; readonly errCode: number; readonly reason: string }
   /** All, some or nothing was stored: read the stream again. */
-  | { readonly kind: "unknown"; readonly reason: string; readonly cause?: Error };
+  | {
+      readonly kind: "unknown";
+      readonly reason: string;
+      readonly cause?: Error;
+      /** Sequences of what was stored behind one that was not, as something else had taken just its place. */
+      readonly strays?: readonly number[];
+    };
 
 export const WRONG_LAST_SEQUENCE = 10071;
 
@@ -100,7 +106,8 @@ async function writeChained(
   expect: WriteExpectation,
   timeoutMs: number,
 ): Promise<WriteResult> {
-  // Each expects the one before, so one that fails fails all after it: what is stored is a prefix.
+  // Each expects the one before, so one that fails fails all after it: what is stored is a prefix, unless something else
+  // took the very place of the one that failed.
   const answers = await Promise.all(
     messages.map((message, i) =>
       request(nc, message, expectationLines(expect, i) + message.headerText, timeoutMs),
@@ -108,6 +115,12 @@ async function writeChained(
   );
   const results = answers.map((answer) => readAnswer(answer));
   const first = results[0] as WriteResult;
+  const failedAt = results.findIndex((result) => result.kind !== "stored");
+  const strays = results.flatMap((result, i) =>
+    failedAt >= 0 && i > failedAt && result.kind === "stored" ? [result.lastSeq] : [],
+  );
+  if (strays.length > 0)
+    return { kind: "unknown", reason: "stored behind what is not of this write", strays };
   if (first.kind !== "stored") return first;
   const failed = results.find((result) => result.kind !== "stored");
   if (failed) return { kind: "unknown", reason: `only part was stored: ${failed.reason}` };

@@ -29,7 +29,7 @@ export async function getMessage(
       timeout: options.timeoutMs ?? 5000,
     },
   );
-  const code = answer.headers?.code ?? 0;
+  const code = statusOf(answer);
   if (code === 404) return undefined;
   if (code !== 0)
     throw new Error(`${stream}: direct get answered ${code} ${answer.headers?.description ?? ""}`);
@@ -99,7 +99,7 @@ function getBatch(
     const subscription = nc.subscribe(inbox, {
       callback: (error, message) => {
         if (error) return fail(error);
-        const code = message.headers?.code ?? 0;
+        const code = statusOf(message);
         if (code === 0) {
           messages.push(storedMessageOf(message));
           return;
@@ -115,16 +115,28 @@ function getBatch(
   });
 }
 
+/** 0: a stored message. One that is an answer of the server, which somebody had stored, has a status line of its own. */
+function statusOf(answer: Msg): number {
+  const code = answer.headers?.code ?? 0;
+  return code !== 0 && addedByServer(headerTextOf(answer), "Nats-Sequence") !== undefined ? 0 : code;
+}
+
 function storedMessageOf(answer: Msg): StoredMessage {
   const text = headerTextOf(answer);
-  const time = headerValue(text, "Nats-Time-Stamp") ?? "";
+  const time = addedByServer(text, "Nats-Time-Stamp") ?? "";
   return {
-    seq: Number(headerValue(text, "Nats-Sequence")),
+    seq: Number(addedByServer(text, "Nats-Sequence")),
     timeUs: microsecondsOf(time),
-    subject: headerValue(text, "Nats-Subject") ?? "",
+    subject: addedByServer(text, "Nats-Subject") ?? "",
     headerText: text,
     body: answer.data,
   };
+}
+
+/** The last one of that name: the server adds its own behind those that are stored, which may bear the same names. */
+function addedByServer(headerText: string, name: string): string | undefined {
+  const at = headerText.lastIndexOf(`\r\n${name}:`);
+  return headerValue(at < 0 ? headerText : headerText.slice(at + 2), name);
 }
 
 /** RFC 3339 with up to nine decimals, to µs since the epoch, cut and not rounded like the ack format's. */

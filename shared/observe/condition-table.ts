@@ -135,10 +135,29 @@ export const CONDITIONS = declare({
   "log-unreadable": {
     severity: "error",
     title: "Log can't be continued",
-    text: "The log holds what no sequencer writes; it is not continued.",
-    whatToDo: "Restore the log from a backup, or look at what was changed by hand; leaves keep their events.",
+    text: "Messages of the log were deleted in its midst; it is not continued.",
+    whatToDo:
+      "Restore the log from a backup, or delete from its stream what stands behind the gap; it then goes on by itself.",
     timeToVisibleMs: 0,
     affectsReadiness: true,
+  },
+  "log-foreign": {
+    severity: "warning",
+    title: "Foreign messages in the log",
+    text: "{count|Some} messages that no sequencer wrote were taken out of the log, the last on {subject|a subject of the log}.",
+    whatToDo:
+      "Find who names cim.log.… as reply or deliver subject: the daemon's log has their text. Shown until its next start.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "copy-foreign": {
+    severity: "warning",
+    title: "Foreign messages in the copy",
+    text: "{count|Some} messages that the log does not have were taken out of the copy, the last on {subject|a subject of the copy}.",
+    whatToDo:
+      "Find the program on this node that names cim.log.… as reply or deliver subject. Shown until the agent's next start.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
   },
   "coordinator-not-leading": {
     severity: "info",

@@ -110,6 +110,12 @@ export const METRICS = {
     labels: [],
     by: coordinator,
   },
+  cim_foreign_total: {
+    kind: "counter",
+    help: "Messages taken out of the log or the copy that no daemon wrote.",
+    labels: [],
+    by: both,
+  },
   cim_refused_total: {
     kind: "counter",
     help: "Events that the sequencer would not take.",

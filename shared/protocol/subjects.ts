@@ -51,6 +51,12 @@ export const serverApiSubject = (leaf?: string): string =>
   leaf === undefined ? "$JS.API.INFO" : `$JS.${leaf}.API.INFO`;
 /** Of a durable name: where its reader stands. */
 export const readerSubject = (name: string): string => `cim.readers.${name}`;
+/**
+ * Whether a daemon answers there. nats-server lets anybody name any subject as reply, and a stream may be behind it: an
+ * answer to `cim.log.…` would be stored in the log.
+ */
+export const isAnswerable = (reply: string | undefined): boolean =>
+  reply !== undefined && /^(_INBOX|cim\.node\.[^.]+\.reply)\./.test(reply);
 export const refusedSubject = (reason: string, eventSubject: string): string =>
   `cim.refused.${reason}.${eventSubject.slice(EVENTS_PREFIX.length)}`;
 export const controlRecordPublishSubject = (kind: ControlKind): string => `${LOG_PREFIX}_cim.${kind}`;

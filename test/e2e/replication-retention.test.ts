@@ -22,7 +22,9 @@ async function purge(fleet: Fleet): Promise<number> {
   });
   try {
     const log = createLog({ name: "test", level: "error", node: "hub" });
-    return await new LogRetention({ nc, retentionMs: 0, log }).purge(Date.now() + 1000);
+    return await new LogRetention({ nc, inboxPrefix: inboxPrefix("hub"), retentionMs: 0, log }).purge(
+      Date.now() + 1000,
+    );
   } finally {
     await nc.close();
   }

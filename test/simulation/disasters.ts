@@ -1,6 +1,7 @@
+import type { Random } from "./random.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import type { SimLeaf } from "./sim-leaf.ts";
-import type { StreamSnapshot } from "./sim-stream.ts";
+import type { SimStream, StreamSnapshot } from "./sim-stream.ts";
 import { uidOf } from "./uid.ts";
 import type { World } from "./world.ts";
 
@@ -19,6 +20,7 @@ export const DISASTERS = [
   "restore-copy",
   "delete-event",
   "purge-log",
+  "foreign-messages",
 ] as const;
 export type Disaster = (typeof DISASTERS)[number];
 
@@ -103,6 +105,10 @@ export class Disasters {
         return;
       case "purge-log":
         this.#world.purgeLog();
+        return;
+      case "foreign-messages":
+        for (let i = random.between(1, 4); i > 0; i--)
+          writeForeign(random.pick([env.log, leaf.copy]), random, scheduler.nowMs);
         return;
       default:
         this.#ofDisk(disaster, leaf);
@@ -194,4 +200,24 @@ export class Disasters {
       this.#world.env.scheduler.after(random.between(1, 30), () => leaf.startAgent());
     }
   }
+}
+
+/**
+ * An answer that somebody had sent to a subject of the log, or with the headers of an event one that pretends to be of the
+ * log. Not one that says exactly what the log's writer would say next: nothing tells that from the writer's own.
+ */
+function writeForeign(stream: SimStream, random: Random, nowMs: number): void {
+  const kind = random.pick(["reign", "marks", "fence.9-evil", "refused", "lane", "anything"]);
+  const subject = random.chance(0.5) ? "cim.events.a.x.Happened" : `cim.events._cim.${kind}`;
+  const header = random.pick([
+    "",
+    "Cim-Log: none\r\n",
+    "Cim-Origin: leaf1 1 e 999\r\n",
+    "Cim-Log: 9-evil.7\r\nCim-Origin: leaf1 1 e 999\r\nCim-Id: x\r\nCim-Time: 1 1\r\n",
+  ]);
+  // In a copy only the log tells that from what is the log's.
+  const headerText =
+    stream.lastSeq > 0 && header.startsWith("Cim-Log: 9") && random.chance(0.5) ? "" : header;
+  const body = Buffer.from(random.pick(["{}", '{"stream":"CIM_EVENTS","seq":7}', "", "not JSON"]));
+  stream.append(subject, headerText, body, nowMs * 1000);
 }

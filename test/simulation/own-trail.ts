@@ -1,8 +1,11 @@
 import { shippedFromLog, shippedFromOutbox } from "../../agent/uplink/own-events.ts";
 import { isOnPath, ownPath, type PathSegment, wantedPrints } from "../../agent/uplink/own-path.ts";
-import { laneRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
+import { laneRecord, readRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
+import { headerValue } from "../../shared/protocol/headers.ts";
+import { HEADER } from "../../shared/protocol/names.ts";
 import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
+import { parseLogPosition } from "../../shared/protocol/reign.ts";
 import { controlRecordSubject } from "../../shared/protocol/subjects.ts";
 import type { SimStream } from "./sim-stream.ts";
 
@@ -11,13 +14,15 @@ const REFUSED = controlRecordSubject("refused");
 
 export type OwnMark = LaneMark & { readonly incarnation: number };
 
-const json = (message: StoredMessage): unknown => JSON.parse(Buffer.from(message.body).toString("utf8"));
+const isOfLog = ({ headerText }: StoredMessage): boolean =>
+  parseLogPosition(headerValue(headerText, HEADER.log)) !== undefined;
 
 /** A node's own event or refusal among the log's messages. */
 export function ownMarkOf(node: string, message: StoredMessage): OwnMark | undefined {
+  if (!isOfLog(message)) return undefined;
   if (message.subject === REFUSED) {
-    const record = refusedRecord.parse(json(message));
-    return record.node === node ? record : undefined;
+    const record = readRecord(refusedRecord, message);
+    return record?.node === node ? record : undefined;
   }
   const event = shippedFromLog(node, message);
   return event && { seq: event.seq, print: printOf(event), incarnation: event.incarnation };
@@ -58,7 +63,7 @@ export class OwnTrail {
 
   inCopy(after: number, before: number): ShippedEvent[] {
     const path = this.path();
-    return this.#copy.messages.flatMap((message) => {
+    return this.#inLog().flatMap((message) => {
       const event = shippedFromLog(this.#node, message);
       if (!event || event.seq <= after || event.seq >= before) return [];
       return isOnPath(path, event.incarnation, event.seq) ? [event] : [];
@@ -69,10 +74,10 @@ export class OwnTrail {
   path(): PathSegment[] {
     const starts = new Map<number, LaneMark>();
     const owned: OwnMark[] = [];
-    for (const message of this.#copy.messages) {
+    for (const message of this.#inLog()) {
       if (message.subject === LANE) {
-        const record = laneRecord.parse(json(message));
-        if (record.node === this.#node) starts.set(record.incarnation, record.common);
+        const record = readRecord(laneRecord, message);
+        if (record?.node === this.#node) starts.set(record.incarnation, record.common);
         continue;
       }
       const mark = ownMarkOf(this.#node, message);
@@ -88,10 +93,14 @@ export class OwnTrail {
     return ownPath(starts, owners, anchor);
   }
 
+  #inLog(): StoredMessage[] {
+    return this.#copy.messages.filter((message) => isOfLog(message));
+  }
+
   #copyMarks(after: number, upTo: number): LaneMark[] {
     if (upTo <= after) return [];
     const path = this.path();
-    return this.#copy.messages.flatMap((message) => {
+    return this.#inLog().flatMap((message) => {
       const mark = ownMarkOf(this.#node, message);
       return mark && mark.seq > after && mark.seq <= upTo && isOnPath(path, mark.incarnation, mark.seq)
         ? [{ seq: mark.seq, print: mark.print }]

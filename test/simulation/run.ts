@@ -141,6 +141,10 @@ function recover(world: World): boolean {
     }
     // A write of one that leads no more may have come in last; whoever leads finds that out with its own next one.
     if (!endsInReignOf(first, world)) world.leaves[0]?.uplink?.begin();
+    // One that was paused may have come back since; it has no lease.
+    for (const other of others) other.stop();
+    first.look();
+    for (const leaf of world.leaves) leaf.downlink?.look();
     if (isAtRest(world)) {
       // Whatever is still on its way must change nothing any more.
       scheduler.runUntil(scheduler.nowMs + 400);

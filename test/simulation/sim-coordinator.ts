@@ -1,28 +1,55 @@
-import { emptyLogState, foldLogMessage, type LogState } from "../../coordinator/sequencer/log-state.ts";
+import { isMarks, LogFold } from "../../coordinator/sequencer/fold-log.ts";
+import { emptyLogState, type LogState } from "../../coordinator/sequencer/log-state.ts";
 import {
   SequencerMachine,
   type SequencerOutput,
   type SequencerSettings,
 } from "../../coordinator/sequencer/sequencer-machine.ts";
+import { positionOf } from "../../shared/follow/read-history.ts";
 import { decodeBlock } from "../../shared/protocol/block.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { type IngestReply, ingestReply, ingestRequest } from "../../shared/protocol/messages.ts";
-import { controlRecordSubject, fenceSubject } from "../../shared/protocol/subjects.ts";
+import { fenceSubject } from "../../shared/protocol/subjects.ts";
 import { delayMs, type Environment, type Payload, type Respond } from "./environment.ts";
 import { guardedWrite } from "./guarded-write.ts";
 import { printOfLogged } from "./own-trail.ts";
 
-export const MARKS = controlRecordSubject("marks");
-export const FENCES = fenceSubject("");
+const FENCES = fenceSubject("");
 
 /** Reads a log as a coordinator does: from its newest marks record on, or all of it. */
 export function readLog(messages: readonly StoredMessage[], whole = false): LogState {
+  return foldLog(messages, whole).state;
+}
+
+function foldLog(
+  messages: readonly StoredMessage[],
+  whole = false,
+): { state: LogState; foreign: StoredMessage[] } {
   const state = emptyLogState();
-  const marks = whole ? -1 : messages.findLastIndex(({ subject }) => subject === MARKS);
-  const fence = messages.findLast(({ subject }) => subject.startsWith(FENCES));
-  if (fence) state.fence = { subject: fence.subject, seq: fence.seq };
-  for (const message of messages.slice(Math.max(0, marks))) foldLogMessage(state, message);
-  return state;
+  const marks = whole ? undefined : newestMarks(messages);
+  const startSeq = marks?.seq ?? 0;
+  const fold = new LogFold(state, marks ? undefined : 1);
+  const foreign = messages.filter((message) => message.seq >= startSeq && !fold.take(message));
+  if (!state.fence) {
+    const fence = newestFence(messages.filter(({ seq }) => seq < startSeq));
+    const newest = messages.findLast(({ subject }) => subject === fence?.subject);
+    if (newest) state.fence = { subject: newest.subject, seq: newest.seq };
+  }
+  return { state, foreign };
+}
+
+/** Not counting what only stands on their subjects. */
+export function newestMarks(messages: readonly StoredMessage[]): StoredMessage | undefined {
+  return messages.findLast((message, i) => isMarks(message, directlyBefore(messages, i)));
+}
+
+export function newestFence(messages: readonly StoredMessage[]): StoredMessage | undefined {
+  return messages.findLast((message) => message.subject.startsWith(FENCES) && positionOf(message));
+}
+
+function directlyBefore(messages: readonly StoredMessage[], at: number): StoredMessage | undefined {
+  const before = messages[at - 1];
+  return before && before.seq + 1 === messages[at]?.seq ? before : undefined;
 }
 
 /** A coordinator around the sequencer's machine: may be stopped, killed, paused and continued at any moment. */
@@ -38,6 +65,8 @@ export class SimCoordinator {
   #backlog: (() => void)[] = [];
   #respond = new Map<number, Respond>();
   #nextToken = 1;
+  /** Stepped over when the log was read last. */
+  #foreign: StoredMessage[] = [];
   /** Events counted as the daemon's metrics count them. */
   counted = new Map<string, number>();
 
@@ -85,6 +114,7 @@ export class SimCoordinator {
     this.#rereading = false;
     this.#backlog = [];
     this.#respond.clear();
+    this.#foreign = [];
     this.machine = this.#newMachine();
   }
 
@@ -103,6 +133,12 @@ export class SimCoordinator {
       this.#respond.set(token, respond);
       this.#carryOut(this.#dispatch(node, token, payload));
     });
+  }
+
+  /** Looks where the log ends, as a coordinator does now and then. */
+  look(): void {
+    const { lastSeq } = this.#env.log;
+    this.#later(() => this.#carryOut(this.machine.seen(lastSeq)));
   }
 
   checkpoint(): void {
@@ -184,7 +220,19 @@ export class SimCoordinator {
         return;
       case "leading":
         this.#env.trace(() => `${this.name} leads ${output.reign.epoch}-${output.reign.id}`);
+        this.#removeForeign(this.#foreign);
     }
+  }
+
+  /** The newest first, and no more of them when this process ends. */
+  #removeForeign(foreign: readonly StoredMessage[], left = foreign): void {
+    const last = left.at(-1);
+    if (last)
+      this.#later(() => {
+        this.#env.log.delete(last.seq);
+        this.#removeForeign(foreign, left.slice(0, -1));
+      });
+    else if (foreign === this.#foreign) this.machine.keepsReading = false;
   }
 
   #replyPrints(token: number, reignId: string, known: boolean[]): void {
@@ -202,11 +250,15 @@ export class SimCoordinator {
     if (this.#rereading) return;
     this.#rereading = true;
     this.#later(() => {
+      const { lastSeq } = this.#env.log;
       const messages = [...this.#env.log.messages];
       this.#later(() => {
         this.#rereading = false;
         if (!this.wanted) return;
-        const state = readLog(messages);
+        const { state, foreign } = foldLog(messages);
+        state.lastSeq = Math.max(state.lastSeq, lastSeq);
+        this.#foreign = foreign;
+        this.machine.keepsReading = foreign.length > 0;
         this.counted.clear();
         for (const [domain, byNode] of state.totals)
           for (const [node, count] of byNode) this.counted.set(`${domain} ${node}`, count);

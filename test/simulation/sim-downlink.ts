@@ -1,5 +1,6 @@
 import { DownlinkMachine, type DownlinkOutput } from "../../agent/downlink/downlink-machine.ts";
 import { continuation } from "../../shared/follow/continuity.ts";
+import { beginsReign } from "../../shared/follow/read-history.ts";
 import type { ReignHistory, ReignStart } from "../../shared/follow/reign-history.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
@@ -21,13 +22,26 @@ export function positionOf(message: StoredMessage | undefined): LogPosition | un
 /** A stream's reigns, as read-history.ts reads them from a server: by their records, and the first message's. */
 export function historyOf({ messages }: SimStream): ReignHistory {
   const reigns: ReignStart[] = [];
-  messages.forEach((message, i) => {
+  const first = messages.find((message) => positionOf(message));
+  messages.forEach((message) => {
     const position = positionOf(message);
-    if (!position || (i > 0 && message.subject !== REIGN)) return;
+    if (!position || (message !== first && !(message.subject === REIGN && beginsReign(message)))) return;
     if (reigns.some(({ reign }) => sameReign(reign, position.reign))) return;
     reigns.push({ reign: position.reign, index: position.index, seq: message.seq });
   });
-  return { reigns, last: positionOf(messages.at(-1)) };
+  return { reigns, last: positionOf(messages.findLast((message) => positionOf(message))) };
+}
+
+/** Index of a log's first message; 0: it has none. */
+export function firstIndexOf({ messages }: SimStream): number {
+  return positionOf(messages.find((message) => positionOf(message)))?.index ?? 0;
+}
+
+/** Whether a copy's last message is of the reign that began last in it, as copy-state.ts asks. */
+function endsWell(copy: SimStream): boolean {
+  const reign = positionOf(copy.messages.at(-1))?.reign;
+  const known = historyOf(copy).reigns.at(-1)?.reign;
+  return !!reign && !!known && sameReign(reign, known);
 }
 
 export interface SimDownlinkInit {
@@ -72,6 +86,12 @@ export class SimDownlink {
   begin(): void {
     this.#tries += 1;
     this.#carryOut(this.machine.begin());
+  }
+
+  /** Looks at its copy's end, as an agent does now and then. */
+  look(): void {
+    if (this.machine.phase === "following" && this.machine.idle && this.#init.copy.lastSeq !== this.#copyEnd)
+      this.begin();
   }
 
   lost(): void {
@@ -160,6 +180,8 @@ export class SimDownlink {
 
   #survey(token: number): void {
     const { env, copy, linkUp } = this.#init;
+    for (let last = copy.messages.at(-1); last && !endsWell(copy); last = copy.messages.at(-1))
+      copy.delete(last.seq);
     const mine = historyOf(copy);
     const end = copy.lastSeq;
     if (!linkUp() || env.random.chance(env.weather.failedReads)) {
@@ -169,7 +191,7 @@ export class SimDownlink {
       return;
     }
     this.#later(() => {
-      const log = { ...historyOf(env.log), firstIndex: positionOf(env.log.messages[0])?.index ?? 0 };
+      const log = { ...historyOf(env.log), firstIndex: firstIndexOf(env.log) };
       this.#later(() => {
         env.trace(() => `${this.#init.name} compares ${JSON.stringify({ mine, log })}`);
         if (this.machine.awaits(token)) this.#copyEnd = end;
@@ -237,6 +259,7 @@ export function isContinuous(messages: readonly StoredMessage[]): boolean {
   let after: LogPosition | undefined;
   return messages.every((message) => {
     const next = continuation(after, message, true);
+    if (next.kind === "foreign") return true;
     if (next.kind !== "continues") return false;
     after = next.position;
     return true;

@@ -4,7 +4,7 @@ import type { Append } from "./checker.ts";
 import { delayMs, type Environment, type Payload, type Weather } from "./environment.ts";
 import { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
-import { FENCES, MARKS, SimCoordinator } from "./sim-coordinator.ts";
+import { newestFence, newestMarks, SimCoordinator } from "./sim-coordinator.ts";
 import { SimLeaf } from "./sim-leaf.ts";
 import { SimStream } from "./sim-stream.ts";
 import { bodyOf, uidOf } from "./uid.ts";
@@ -94,8 +94,8 @@ export class World {
   /** The log's retention: behind its marks, and never the present fence. What goes is remembered here. */
   purgeLog(): void {
     const { log, random } = this.env;
-    const marks = log.newestOf((subject) => subject === MARKS);
-    const fence = log.newestOf((subject) => subject.startsWith(FENCES));
+    const marks = newestMarks(log.messages);
+    const fence = newestFence(log.messages);
     if (!marks || !fence) return;
     this.purged.push(
       ...log.purgeBefore(Math.min(random.between(log.firstSeq, log.lastSeq), marks.seq, fence.seq)),

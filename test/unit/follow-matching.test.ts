@@ -91,7 +91,7 @@ describe("what continues a copy", () => {
     expect(judge(message({ reign: A, index: 7 }))).toBe("broken");
     expect(judge(message({ reign: A, index: 4 }))).toBe("broken");
     expect(judge(message({ reign: B, index: 5 }))).toBe("broken");
-    expect(judge(message(undefined))).toBe("broken");
+    expect(judge(message(undefined))).toBe("foreign");
     expect(continuation(undefined, message({ reign: A, index: 1 }), true).kind).toBe("continues");
   });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type MarksRecord, marksRecord } from "../../shared/protocol/control-records.ts";
+import { controlRecordSubject } from "../../shared/protocol/subjects.ts";
 import { Desk, markOf, shipped } from "../simulation/desk.ts";
-import { MARKS, readLog } from "../simulation/sim-coordinator.ts";
+import { readLog } from "../simulation/sim-coordinator.ts";
 
 const [e1, e2, e3, e4] = [1, 2, 3, 4].map((seq) => shipped(seq)) as [
   ReturnType<typeof shipped>,
@@ -162,7 +163,7 @@ describe("refusals", () => {
 describe("marks", () => {
   const marksIn = (desk: Desk): MarksRecord[] =>
     desk.log.messages
-      .filter(({ subject }) => subject === MARKS)
+      .filter(({ subject }) => subject === controlRecordSubject("marks"))
       .map(({ body }) => marksRecord.parse(JSON.parse(String(body))));
 
   it("do not name a node that the log does not know", () => {
