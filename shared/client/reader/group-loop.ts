@@ -87,7 +87,7 @@ export class GroupLoop implements AsyncDisposable {
   drop(holding: PartitionHolding): void {
     if (this.#held.get(holding.partition) === holding) this.#held.delete(holding.partition);
     holding.end();
-    this.#out.drop(holding);
+    this.#out.remove(holding);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -150,9 +150,10 @@ export class GroupLoop implements AsyncDisposable {
       kept,
       subscription: this.#subscription(from),
       isMine: (event) => partitionOf(event.domain, event.aggregate, group.partitions) === partition,
-      offer: (offering, event) => this.#out.offer(offering, event),
+      onReady: () => this.#out.look(),
     });
     this.#held.set(partition, holding);
+    this.#out.add(holding);
     holding.read().catch((error: unknown) => {
       if (!holding.ended) this.end(error);
     });
