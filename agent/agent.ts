@@ -5,6 +5,7 @@ import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
+import { HandlerWatch } from "./commands/handler-watch.ts";
 import { readCopyState } from "./downlink/copy-state.ts";
 import { Downlink } from "./downlink/downlink.ts";
 import { OwnNode } from "./own-node.ts";
@@ -16,6 +17,7 @@ export class Agent implements Daemon {
   readonly #frame: DaemonFrame;
   #own: OwnNode | undefined;
   #downlink: Downlink | undefined;
+  readonly #handlers: HandlerWatch;
   #newestMs = 0;
   #copyIsEmpty = false;
   /** What the log had of this node when shipping last began. */
@@ -29,6 +31,12 @@ export class Agent implements Daemon {
       metrics: ["agent"],
       onServer: (up) => this.#wayToHub(up),
       onLink: (change) => this.#onLink(change),
+    });
+    this.#handlers = new HandlerWatch({
+      sys: () => this.#frame.server.sys,
+      node: config.node,
+      onChange: () => this.#own?.beat(),
+      log: this.#frame.log.child({ part: "commands" }),
     });
   }
 
@@ -45,12 +53,14 @@ export class Agent implements Daemon {
       log: this.#frame.log,
       ...(position && { seen: position.reign }),
       ...(config.sync.enabled && { copy: () => this.#copyReport() }),
+      handlers: () => this.#handlers.handlers,
       onShipping: (mark) => this.#judgeCopy({ mark }),
     });
     this.#own.start();
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
     this.#downlink?.start();
     await this.#frame.server.watch();
+    this.#handlers.start();
     if (this.#frame.server.links.length === 0) this.#frame.conditions.raise("link-down");
     this.#frame.metrics.readFrom("cim_link_up", () => [
       [{ node }, this.#frame.server.links.length > 0 ? 1 : 0],
@@ -77,6 +87,7 @@ export class Agent implements Daemon {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#handlers.stop();
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();
     await this.#frame[Symbol.asyncDispose]();

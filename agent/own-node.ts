@@ -33,6 +33,8 @@ export interface OwnNodeInit {
   readonly seen?: Reign;
   /** Absent where the node keeps no copy: a hub has the log itself, a leaf may follow nothing. */
   readonly copy?: () => CopyReport;
+  /** Commands that programs here listen for; null: not known. Absent where none are routed to. */
+  readonly handlers?: () => readonly string[] | null;
   /** Shipping begins behind that sequence: what the log has of this node. */
   readonly onShipping?: (mark: number) => void;
 }
@@ -148,6 +150,11 @@ export class OwnNode {
     );
   }
 
+  /** Says at once that something is other than it was. */
+  beat(): void {
+    void this.#heartbeats.beat();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#refusedTimer);
     this.#control?.unsubscribe();
@@ -205,6 +212,7 @@ export class OwnNode {
           }
         : null,
       load,
+      ...(this.#init.handlers && { handlers: this.#init.handlers()?.slice() ?? null }),
       disk: { freeBytes, runwayS },
       conditions: conditions.list().map(({ code, severity, text }) => ({ code, severity, detail: text })),
     };

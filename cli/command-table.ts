@@ -37,6 +37,16 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import("./events.ts"),
   },
   {
+    name: "route",
+    summary: "which leaf a command would go to, why, and why not the others",
+    load: () => import("./route.ts"),
+  },
+  {
+    name: "command",
+    summary: "send commands; a coordinator chooses the leaf",
+    load: () => import("./command.ts"),
+  },
+  {
     name: "readers",
     summary: "how far readers with a durable name have come on a node",
     load: () => import("./readers.ts"),

@@ -1,7 +1,8 @@
 import type { FleetNode } from "../coordinator/fleet/fleet.ts";
 import type { CopyLag, OriginLag, ReplicationView } from "../coordinator/fleet/replication-view.ts";
 import type { FleetStatus } from "../coordinator/http/api.ts";
-import { CommandFailure } from "./failure.ts";
+import type { RouteAnswer } from "../coordinator/routing/routes-api.ts";
+import { CommandFailure, usage } from "./failure.ts";
 
 const TIMEOUT_MS = 5_000;
 
@@ -35,12 +36,21 @@ export async function readFleet(base: string): Promise<FleetView> {
   };
 }
 
+/** Which leaf a command would go to. @throws CommandFailure, usage when what is asked for is none */
+export async function readRoute(base: string, asked: Readonly<Record<string, string>>): Promise<RouteAnswer> {
+  return await getJson<RouteAnswer>(base, `/api/v1/routes?${new URLSearchParams(asked)}`);
+}
+
 async function getJson<T>(base: string, path: string): Promise<T> {
   let response: Response;
   try {
     response = await fetch(base + path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (cause) {
     throw new CommandFailure(`the coordinator at ${base} does not answer: ${whyOf(cause)}`, 1, { cause });
+  }
+  if (response.status === 400) {
+    const { error } = (await response.json().catch(() => ({}))) as { error?: string };
+    if (error !== undefined) throw usage(error);
   }
   if (!response.ok) {
     const text = `${base} answers, but not as a coordinator does (${response.status} to ${path}): write --http of the hub's`;

@@ -15,6 +15,7 @@ import { type ReplicationView, replicationView } from "./fleet/replication-view.
 import { addApi } from "./http/api.ts";
 import { Leadership } from "./leadership/leadership.ts";
 import { LogRetention } from "./retention/log-retention.ts";
+import { Routing } from "./routing/routing.ts";
 import { Sequencer } from "./sequencer/sequencer.ts";
 
 /** What waits is written and the marks with it, so that the next start reads nothing; a slow disk gets so long. */
@@ -28,6 +29,7 @@ export class Coordinator implements Daemon {
   readonly #fleet: Fleet;
   readonly #watch: FleetWatch;
   readonly #discovery: Discovery;
+  readonly #routing: Routing;
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
@@ -48,10 +50,30 @@ export class Coordinator implements Daemon {
       program: "cim-coordinator",
       metrics: ["coordinator", "agent"],
       onServer: (up) => void this.#onServer(up),
-      onLink: (change) => this.#watch.onLink(change),
+      onLink: (change) => {
+        this.#watch.onLink(change);
+        if (change.kind === "down") this.#routing.linkDown(change.link.name);
+      },
     });
     const { conditions, log } = this.#frame;
-    this.#watch = new FleetWatch({ fleet: this.#fleet, config, conditions, log });
+    this.#watch = new FleetWatch({
+      fleet: this.#fleet,
+      config,
+      conditions,
+      log,
+      onHeard: (heartbeat) => this.#routing.heard(heartbeat),
+    });
+    this.#routing = new Routing({
+      config,
+      fleet: this.#fleet,
+      http: this.#frame.http,
+      metrics: this.#frame.metrics,
+      log,
+      stillLeads: async () => {
+        await this.#leadership?.turn();
+        return this.#leadership?.leads ?? false;
+      },
+    });
     this.#discovery = new Discovery({
       settings: config.discovery,
       conditions: this.#frame.conditions,
@@ -78,6 +100,7 @@ export class Coordinator implements Daemon {
     this.#leadership = this.#newLeadership(nc);
     await this.#leadership.start();
     await this.#watch.start(nc);
+    this.#routing.start(nc);
     await this.#frame.server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#frame.ready();
@@ -109,6 +132,7 @@ export class Coordinator implements Daemon {
     clearInterval(this.#judgeTimer);
     // First: a lease that is lost or won while the rest ends must not begin anything.
     await this.#leadership?.end();
+    this.#routing.stop();
     await this.#watch[Symbol.asyncDispose]();
     await this.#discovery[Symbol.asyncDispose]();
     await this.#shipOwn(false);
@@ -166,11 +190,13 @@ export class Coordinator implements Daemon {
       onLead: () => {
         this.#sequencer?.lead();
         this.#retention?.start();
+        this.#routing.lead(true);
         void this.#shipOwn(true);
       },
       onStop: () => {
         this.#sequencer?.stop();
         this.#retention?.stop();
+        this.#routing.lead(false);
         void this.#shipOwn(false);
         this.#frame.conditions.raise("coordinator-not-leading", {
           leader: this.#leadership?.holder ?? "another",
@@ -277,6 +303,7 @@ export class Coordinator implements Daemon {
     );
     this.#discovery.review(new Set(seen.map(({ name }) => name)), nowMs);
     this.#watch.judge(nodes, this.#frame.server.links, nowMs);
+    this.#routing.measured(this.#replication().copies, nodes);
     if (!this.#sequencer?.reign) return;
     void this.#watch.keep(nodes);
     this.#lag.judge(this.#replication(), this.#nodes(), this.#frame.conditions, nowMs);

@@ -4,6 +4,18 @@ import { connectNats } from "../nats/connect.ts";
 import { ClientClosed, EventRejected } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
 import {
+  type CommandHandler,
+  type HandleOptions,
+  type Handling,
+  handleCommands,
+} from "./commands/handle-commands.ts";
+import {
+  type CommandAnswer,
+  type CommandOptions,
+  type CommandToSend,
+  sendCommand,
+} from "./commands/send-command.ts";
+import {
   type AppendLimits,
   checkBatchBytes,
   checkExpectations,
@@ -32,6 +44,14 @@ export {
   StoreUnavailable,
   VersionConflict,
 } from "./append-errors.ts";
+export { CommandFailed, CommandRefused, CommandUnanswered } from "./commands/command-errors.ts";
+export type {
+  CommandHandler,
+  HandleOptions,
+  Handling,
+  ReceivedCommand,
+} from "./commands/handle-commands.ts";
+export type { CommandAnswer, CommandOptions, CommandToSend } from "./commands/send-command.ts";
 export type { EventToAppend } from "./event-to-append.ts";
 export type { FindOptions, Found } from "./find-event.ts";
 export * from "./reader/reader-api.ts";
@@ -152,6 +172,27 @@ export interface CimClient extends AsyncDisposable {
    * @throws {CheckpointInvalid} at once; the loop throws {ReaderAhead} and {EventsGone}
    */
   subscribe(options: SubscribeOptions): Subscription;
+  /**
+   * Sends a command to the leaf that fits it best, from any node, and gives its answer. The coordinator chooses the leaf; the
+   * answer does not go through it.
+   *
+   * @throws {CommandRefused} no leaf does it, said at once; it was not done
+   * @throws {CommandFailed} the handler threw
+   * @throws {CommandUnanswered} the leaf went away with it, or no answer in time; whether it was done is not known
+   * @throws {ClientClosed}
+   */
+  command(command: CommandToSend, options?: CommandOptions): Promise<CommandAnswer>;
+  /**
+   * Handles the commands of a kind that are routed to this node. Programs on one node share them. A repeated id is answered
+   * from memory, as long as this program lives and remembers it; what must hold longer, make part of what is appended.
+   *
+   * ```ts
+   * await using handling = cim.handle("orders", "PlaceOrder", async ({ id, data }) => {
+   *   return await cim.append({ id, domain: "orders", aggregate: data.order, type: "OrderPlaced", data });
+   * });
+   * ```
+   */
+  handle(domain: string, command: string, handler: CommandHandler, options?: HandleOptions): Handling;
   /** Waits for what was appended, then closes the connection. */
   close(): Promise<void>;
 }
@@ -258,6 +299,16 @@ class ConnectedClient implements CimClient {
     if ("group" in options) return new GroupReader(this.#nc, this.node, options);
     if ("durable" in options) return new NamedReader(this.#nc, this.node, options);
     return new Subscription(this.#nc, this.node, options);
+  }
+
+  async command(command: CommandToSend, options?: CommandOptions): Promise<CommandAnswer> {
+    if (this.#closing !== undefined) throw new ClientClosed();
+    return await sendCommand(this.#nc, command, options);
+  }
+
+  handle(domain: string, command: string, handler: CommandHandler, options?: HandleOptions): Handling {
+    if (this.#closing !== undefined) throw new ClientClosed();
+    return handleCommands(this.#nc, this.node, domain, command, handler, options);
   }
 
   async appendBatch(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {

@@ -4,13 +4,7 @@ import { allKeyPaths, defaultOf } from "./described-key.ts";
 import { valueAt } from "./document-value.ts";
 
 /** Keys, with all below them, that this build reads and checks, and nothing more. */
-export const NOT_ACTED_ON_YET: readonly string[] = [
-  "routing",
-  "health",
-  "audit",
-  "snapshotInterval",
-  "cacheSize",
-];
+export const NOT_ACTED_ON_YET: readonly string[] = ["health", "audit", "snapshotInterval", "cacheSize"];
 
 /** Methods of discovery that are known and not there yet. */
 const NOT_ASKED_YET: readonly string[] = ["kubernetes"];

@@ -75,6 +75,10 @@ export const routingSection = z.strictObject({
       write: '"round-robin", "least-loaded", "location-aware" or "capability-based"',
     },
   ),
+  maxLagS: key(z.number().positive().max(86_400).nullable().default(60), {
+    what: "Commands do not go to a leaf whose copy lags more, seconds; null: lag does not matter.",
+    write: "a number of seconds, as 60, or null",
+  }),
 });
 
 export const healthSection = z.strictObject({

@@ -52,6 +52,11 @@ export class OwnServer {
     return this.#nc;
   }
 
+  /** The daemon's view of its server, once that is watched. */
+  get sys(): NatsConnection | undefined {
+    return this.#sys;
+  }
+
   get links(): readonly Link[] {
     return this.#links?.links ?? [];
   }

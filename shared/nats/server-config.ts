@@ -1,3 +1,4 @@
+import { commandMappings } from "../protocol/commands.ts";
 import type { ProgramUserName } from "../protocol/names.ts";
 import { SUBJECT } from "../protocol/subjects.ts";
 import { LINK_PATIENCE } from "./link-patience.ts";
@@ -93,6 +94,7 @@ export function renderServerConfig(input: ServerConfigInput, keys: ServerPublicK
     accounts: {
       [ACCOUNT.cim]: {
         jetstream: { max_file: nats.maxFile, max_mem: nats.maxMemory },
+        mappings: withQuotedKeys(commandMappings(node, input.role)),
         users: cimUsers(input, keys),
       },
       [ACCOUNT.sys]: { users: [daemon("the daemon's view of this server", keys.sys)] },
@@ -186,6 +188,11 @@ function dialingHubs({ nats, heartbeat }: ServerConfigInput): ConfigBlock | unde
       },
     ],
   };
+}
+
+/** Subjects as keys: unquoted, one that begins with a wildcard would be something else. */
+function withQuotedKeys(block: ConfigBlock): ConfigBlock {
+  return Object.fromEntries(Object.entries(block).map(([key, value]) => [`"${key}"`, value]));
 }
 
 /** `host:port` of a URL; port 4222 where it has none. */

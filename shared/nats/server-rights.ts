@@ -1,3 +1,4 @@
+import { nodeAnswered, nodeAnswers, nodeAsks } from "../protocol/commands.ts";
 import { type ProgramUserName, STREAM } from "../protocol/names.ts";
 import { REPLAY_PREFIX } from "../protocol/replay.ts";
 import {
@@ -28,7 +29,8 @@ export const fillConsumer = (leaf: string): string => `fill-${leaf}`;
  * bear its name, and be spoken to. Everything else is refused, other leaves' names above all.
  *
  * Answers to what the hub asks go to `cim.node.<leaf>.reply.>` and not to the hub's inbox: who may publish into
- * another's inbox can answer in everybody's name.
+ * another's inbox can answer in everybody's name. So do answers to commands, to `cim.node.<leaf>.answer.>`, which the hub's
+ * server hands on to the caller's node (`commandMappings`); there they reach programs' inboxes, not the daemon's.
  */
 export function leafLinkRights(leaf: string, hubDomain: string): Rights {
   const api = `$JS.${hubDomain}.API`;
@@ -41,6 +43,7 @@ export function leafLinkRights(leaf: string, hubDomain: string): Rights {
         `cim.coordinator.${leaf}.>`,
         heartbeatSubject(leaf),
         nodeReplies(leaf),
+        nodeAnswers(leaf),
         `${api}.STREAM.INFO.${log}`,
         `${api}.STREAM.MSG.GET.${log}`,
         `${api}.DIRECT.GET.${log}`,
@@ -62,7 +65,9 @@ export function leafLinkRights(leaf: string, hubDomain: string): Rights {
         statusSubject(leaf),
         // Whether its server works, asked when its agent is silent: of its whole API this one question.
         serverApiSubject(leaf),
+        nodeAnswered(leaf),
       ],
+      deny: [nodeAnswered(leaf).replace("_INBOX", inboxPrefix(leaf))],
     },
   };
 }
@@ -120,6 +125,7 @@ export function appRights(node: string, leaves: readonly string[] = []): Rights 
         SUBJECT.allEvents,
         SUBJECT.readers,
         "cim.commands.>",
+        nodeAsks(node),
         "cim.queries.>",
         "cim.sagas.>",
         `${REPLAY_PREFIX}.>`,
@@ -182,11 +188,11 @@ function talkingRights(
   node: string,
   leaves: readonly string[],
   subject: string,
-  heard: readonly string[] = [],
+  more: { readonly sent: readonly string[]; readonly heard: readonly string[] } = { sent: [], heard: [] },
 ) {
   return {
-    publish: { allow: [subject] },
-    subscribe: { allow: ["_INBOX.>", subject, ...heard], deny: daemonsInboxes([node, ...leaves]) },
+    publish: { allow: [subject, ...more.sent] },
+    subscribe: { allow: ["_INBOX.>", subject, ...more.heard], deny: daemonsInboxes([node, ...leaves]) },
     allow_responses: true,
   };
 }
@@ -198,7 +204,10 @@ export const PROGRAM_RIGHTS: Readonly<
   app: appRights,
   "cim-events": eventsRights,
   "cim-commands": (node, leaves) =>
-    talkingRights(node, leaves, "cim.commands.>", [`cim.node.${node}.commands.>`]),
+    talkingRights(node, leaves, "cim.commands.>", {
+      sent: [nodeAsks(node)],
+      heard: [`cim.node.${node}.commands.>`],
+    }),
   "cim-queries": (node, leaves) => talkingRights(node, leaves, "cim.queries.>"),
   "cim-sagas": (node, leaves) => talkingRights(node, leaves, "cim.sagas.>"),
 };

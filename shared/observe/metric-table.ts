@@ -128,6 +128,18 @@ export const METRICS = {
     labels: [],
     by: coordinator,
   },
+  cim_route_refusals_total: {
+    kind: "counter",
+    help: "Commands that were refused, or whose leaf went away with them.",
+    labels: ["reason"],
+    by: coordinator,
+  },
+  cim_commands_in_flight: {
+    kind: "gauge",
+    help: "Commands that were sent to a leaf and are not answered yet.",
+    labels: [],
+    by: coordinator,
+  },
   cim_conflicts_total: {
     kind: "counter",
     help: "Concurrent writes that were resolved.",

@@ -160,6 +160,8 @@ export const heartbeat = z.object({
     })
     .nullable(),
   load: z.number(),
+  /** Commands that programs on the node listen for, as `orders.Place`; null: not known. */
+  handlers: z.array(z.string().max(512)).max(10_000).nullable().optional(),
   disk: z.object({ freeBytes: z.number(), runwayS: z.number().nullable() }),
   conditions: z.array(z.object({ code: z.string(), severity: z.string(), detail: z.string() })),
 });

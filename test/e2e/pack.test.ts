@@ -72,6 +72,7 @@ test.each([
   ["cim-leaf-status", [], "cim nodes"],
   ["cim-leaf-test", [], "cim nodes show"],
   ["cim-events", [], "cim events tail"],
+  ["cim-send-command", ["user", "create", '{"name":"Ada"}'], "cim command send"],
   ["cim-replay", ["CIM_EVENTS", "2024-01-01"], "cim events replay"],
 ])("%s is short for a command of cim", async (name, args, meant) => {
   const { code, stdout, stderr } = await installed(name, [...args, "--help"]);

@@ -78,8 +78,12 @@ async function refusedOf(nc: NatsConnection, subjects: readonly string[]): Promi
   // Errors come in the order of what caused them: when that of the last one is here, all are.
   nc.publish("not.for.anybody");
   await eventually(() => refused.has("not.for.anybody"), { what: "the last refusal" });
-  return subjects.filter((subject) => refused.has(subject));
+  return subjects.filter((subject) => refused.has(asJudged(subject)));
 }
+
+/** What the server looks at: a command is mapped first. */
+const asJudged = (subject: string): string =>
+  subject.replace(/^cim\.commands\./, "cim.coordinator.hub.commands.");
 
 const NOBODYS = [
   "cim.log.person.ada.Forged",

@@ -74,7 +74,7 @@ test("a leaf's rights name that leaf alone", () => {
 test("without anonymous programs there is no user for them", () => {
   const text = renderServerConfig({ ...hub, nats: { ...hub.nats, anonymousApp: false } }, keys);
   expect(text).not.toContain("no_auth_user");
-  expect(text).not.toContain("cim.commands.>");
+  expect(text).not.toContain("cim.queries.>");
 });
 
 test("monitoring, links and hubs can be off", () => {

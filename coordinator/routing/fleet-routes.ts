@@ -1,0 +1,93 @@
+import type { Heartbeat } from "../../shared/protocol/messages.ts";
+import type { Fleet, FleetNode } from "../fleet/fleet.ts";
+import type { ReplicationView } from "../fleet/replication-view.ts";
+import { heldLag, heldRoundTrip } from "./held-values.ts";
+import type { RouteNode } from "./route-node.ts";
+import { RouteView } from "./route-view.ts";
+
+export interface FleetRoutesInit {
+  readonly fleet: Pick<Fleet, "subscribe" | "get" | "list">;
+  /** Copies that lag more are passed over, seconds; null: none is. */
+  readonly maxLagS: number | null;
+  /** The time, ms since the epoch. */
+  readonly now: () => number;
+  /** Nothing of a leaf answers any more. */
+  readonly onUnreachable: (node: string) => void;
+}
+
+/** Keeps the view in which leaves are chosen as the fleet is. The only part of the routing that knows how a fleet looks. */
+export class FleetRoutes {
+  readonly view = new RouteView();
+  readonly #init: FleetRoutesInit;
+  readonly #lagS = new Map<string, number>();
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(init: FleetRoutesInit) {
+    this.#init = init;
+  }
+
+  start(): this {
+    const { fleet, now } = this.#init;
+    this.#unsubscribe = fleet.subscribe(({ kind, node }) => {
+      if (kind === "forgotten") this.#forget(node.name);
+      else this.#take(node);
+    });
+    for (const node of fleet.list(now())) this.#take(node);
+    return this;
+  }
+
+  stop(): void {
+    this.#unsubscribe?.();
+  }
+
+  /** After the fleet took a heartbeat over. Most change nothing but the load. */
+  heard(heartbeat: Heartbeat): void {
+    const entry = this.view.get(heartbeat.node);
+    if (entry !== undefined) this.view.setLoad(heartbeat.node, { reported: heartbeat.load });
+    if (entry !== undefined && isAsBefore(entry.node, heartbeat)) return;
+    const node = this.#init.fleet.get(heartbeat.node, this.#init.now());
+    if (node) this.#take(node);
+  }
+
+  /** How far the copies are behind, and how long the links take: now and then. */
+  measured(copies: ReplicationView["copies"], nodes: readonly FleetNode[]): void {
+    this.#lagS.clear();
+    for (const { node, lagSeconds } of copies) this.#lagS.set(node, lagSeconds);
+    for (const node of nodes) this.#take(node);
+  }
+
+  #take(node: FleetNode): void {
+    if (node.role !== "leaf") return;
+    const { name, region, capabilities, health, heartbeat, link } = node;
+    const held = this.view.get(name)?.node;
+    this.view.set({
+      name,
+      region,
+      coordinates: node.coordinates,
+      capabilities,
+      health: health.state,
+      doubtful: health.suspect || health.flapping,
+      domains: heartbeat?.copy?.domains ?? [],
+      handlers: heartbeat === null ? [] : (heartbeat.handlers ?? null),
+      lagS: heldLag(held?.lagS ?? null, this.#lagS.get(name) ?? null, this.#init.maxLagS),
+      rttMs: heldRoundTrip(held?.rttMs ?? null, link.rttMs),
+    });
+    if (held?.health !== "unreachable" && health.state === "unreachable") this.#init.onUnreachable(name);
+  }
+
+  #forget(name: string): void {
+    this.#lagS.delete(name);
+    this.view.remove(name);
+  }
+}
+
+/** What of a heartbeat a choice depends on is as it was. */
+function isAsBefore(node: RouteNode, heartbeat: Heartbeat): boolean {
+  const { handlers = null, copy, capabilities } = heartbeat;
+  return (
+    node.health === "up" &&
+    String(node.handlers) === String(handlers) &&
+    String(node.domains) === String(copy?.domains ?? []) &&
+    String(node.capabilities) === String(capabilities)
+  );
+}
