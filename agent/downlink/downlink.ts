@@ -20,7 +20,7 @@ import { domainFilter, SUBJECT, storedLogSubject } from "../../shared/protocol/s
 import { shippedFromLog } from "../uplink/own-events.ts";
 import type { RefusedEvents } from "../uplink/refused-events.ts";
 import type { IsKept } from "../uplink/uplink.ts";
-import { domainChange, EVERYTHING, sameDomains } from "./copy-domains.ts";
+import { EVERYTHING, follows, planCopy } from "./copy-domains.ts";
 import { CopyFill } from "./copy-fill.ts";
 import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
 import { trimCopy } from "./copy-retention.ts";
@@ -283,20 +283,18 @@ export class Downlink {
       this.#prepared = true;
       return;
     }
-    const change = domainChange(record, domains);
-    const filling = record.filling && sameDomains(record.filling.domains, change.add) ? record.filling : null;
-    if (change.drop) {
+    const { live, filling, purge } = planCopy(record, domains);
+    const next: CopyRecord = { live: [...live], at: position ?? null, filling };
+    if (purge) {
+      // Noted before anything goes: with other domains wanted after a crash, what is gone is not taken for there.
+      await this.#note({ ...next, purging: true });
       for (const domain of await domainsInCopy(nc, inboxPrefix)) {
-        if (change.live.includes(domain) || filling?.domains.includes(domain)) continue;
+        if (follows(live, domain) || (filling && filling.done > 0 && follows(filling.domains, domain)))
+          continue;
         log.info({ domain }, "drops a domain from the copy");
         await purgeCopy(nc, domainFilter(domain));
       }
     }
-    const next = {
-      live: [...change.live],
-      at: position ?? null,
-      filling: change.add.length === 0 ? null : (filling ?? { domains: [...change.add], done: 0 }),
-    };
     if (JSON.stringify(next) !== JSON.stringify(record)) await this.#note(next);
     // Only now: what the run before still had under way may have refused the note.
     this.#prepared = true;

@@ -85,6 +85,8 @@ export const copyRecord = z.object({
       done: z.number().int().min(0),
     })
     .nullable(),
+  /** Domains that it does not name are being purged: to be done again after a crash. */
+  purging: z.boolean().optional(),
 });
 export type CopyRecord = z.infer<typeof copyRecord>;
 
