@@ -8,6 +8,7 @@ import { inboxPrefix } from "../shared/protocol/subjects.ts";
 import { HandlerWatch } from "./commands/handler-watch.ts";
 import { readCopyState } from "./downlink/copy-state.ts";
 import { Downlink } from "./downlink/downlink.ts";
+import { HubFinder } from "./hubs/hub-finder.ts";
 import { OwnNode } from "./own-node.ts";
 import { RefusedEvents } from "./uplink/refused-events.ts";
 
@@ -17,6 +18,7 @@ export class Agent implements Daemon {
   readonly #frame: DaemonFrame;
   #own: OwnNode | undefined;
   #downlink: Downlink | undefined;
+  readonly #hubs: HubFinder;
   readonly #handlers: HandlerWatch;
   #newestMs = 0;
   #copyIsEmpty = false;
@@ -31,6 +33,12 @@ export class Agent implements Daemon {
       metrics: ["agent"],
       onServer: (up) => this.#wayToHub(up),
       onLink: (change) => this.#onLink(change),
+    });
+    this.#hubs = new HubFinder({
+      config,
+      conditions: this.#frame.conditions,
+      log: this.#frame.log.child({ part: "hubs" }),
+      sys: () => this.#frame.server.sys,
     });
     this.#handlers = new HandlerWatch({
       sys: () => this.#frame.server.sys,
@@ -60,6 +68,7 @@ export class Agent implements Daemon {
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
     this.#downlink?.start();
     await this.#frame.server.watch();
+    await this.#hubs.start();
     this.#handlers.start();
     if (this.#frame.server.links.length === 0) this.#frame.conditions.raise("link-down");
     this.#frame.metrics.readFrom("cim_link_up", () => [
@@ -71,11 +80,14 @@ export class Agent implements Daemon {
 
   async reload(config: Config): Promise<void> {
     const before = this.#config;
-    const next = { ...before, logLevel: config.logLevel, outbox: config.outbox, sync: config.sync };
+    const { logLevel, outbox, sync, discovery } = config;
+    const nats = { ...before.nats, hubs: config.nats.hubs };
+    const next = { ...before, logLevel, outbox, sync, discovery, nats };
     await this.#frame.server.reconfigure(next);
     this.#config = next;
     this.#frame.log.level = config.logLevel;
     this.#own?.reconfigure(this.#config);
+    await this.#hubs.configure(this.#config);
     if (before.sync.enabled !== config.sync.enabled) {
       this.#frame.log.warn("sync.enabled changes with the next start");
     } else if (JSON.stringify(before.sync.domains) !== JSON.stringify(config.sync.domains)) {
@@ -83,10 +95,11 @@ export class Agent implements Daemon {
       this.#downlink = this.#newDownlink(this.#frame.server.nc);
       this.#downlink.start();
     }
-    this.#frame.log.info("reloaded: log level, outbox, domains");
+    this.#frame.log.info("reloaded: log level, outbox, domains, hubs, discovery");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#hubs[Symbol.asyncDispose]();
     this.#handlers.stop();
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();

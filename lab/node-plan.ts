@@ -139,6 +139,7 @@ export function configDocument(
     http: `${labHost}:${node.ports.http}`,
   };
   const nats = {
+    configFolder: nodePaths(labDir, node.name).dir,
     url: `nats://${labHost}:${node.ports.nats}`,
     monitor: `${labHost}:${node.ports.monitor}`,
     anonymousApp: true,

@@ -6,6 +6,7 @@ import { HEARTBEAT_INTERVAL_MS } from "./replication-sections.ts";
 export interface Config extends Omit<ParsedDocument, "nats" | "heartbeat"> {
   readonly nats: ParsedDocument["nats"] & {
     storeDir: string;
+    configFolder: string;
     hubDomain: string;
     linkSeedFile: string;
     agentSeedFile: string;
@@ -22,6 +23,7 @@ export function derive(document: ParsedDocument): Config {
     nats: {
       ...nats,
       storeDir: nats.storeDir ?? join(dataDir, "nats"),
+      configFolder: nats.configFolder ?? dataDir,
       hubDomain: nats.hubDomain ?? (document.role === "hub" ? document.node : "hub"),
       linkSeedFile: nats.linkSeedFile ?? join(dataDir, "link.nk"),
       agentSeedFile: nats.agentSeedFile ?? join(dataDir, "agent.nk"),

@@ -13,6 +13,10 @@ const staticNode = z.strictObject({
   }),
   region: regionKey,
   capabilities: capabilitiesKey,
+  leafUrl: key(url("nats-leaf", "nats", "tls", "ws", "wss").optional(), {
+    what: "Of a hub: where leaves link to it.",
+    write: 'a URL, as "nats-leaf://10.0.0.1:7422"',
+  }),
 });
 
 export const discoverySection = z.strictObject({

@@ -42,6 +42,10 @@ export const natsSection = z.strictObject({
     what: "Folder of the server's JetStream store. Default: nats in dataDir.",
     write: "an absolute path, or leave it out for nats in dataDir",
   }),
+  configFolder: key(absolutePath.optional(), {
+    what: "Folder of nats-server.conf and what it includes; an agent that looks for its hub writes there where it is. Default: dataDir.",
+    write: "an absolute path, or leave it out for dataDir",
+  }),
   leafListen: key(listenAddress.nullable().default(null), {
     what: "Hub only: host:port on which leaves link; null takes none. The usual port is 7422.",
     write: '"0.0.0.0:7422"',
@@ -56,7 +60,7 @@ export const natsSection = z.strictObject({
       .max(8)
       .default([]),
     {
-      what: "Leaf only: URLs of the hubs' leafListen, tried in this order.",
+      what: "Leaf only: URLs of the hubs' leafListen, tried in this order, after those that discovery finds.",
       write: 'a list of URLs, as ["nats-leaf://10.0.0.1:7422"]',
     },
   ),

@@ -57,7 +57,7 @@ async function command(program: DaemonProgram, argv: readonly string[]): Promise
     case "print-nats-config":
       return say(await serverConfigText(loadConfig(path, process.env)));
     case "write-nats-config":
-      return say(await writeServerConfig(loadConfig(path, process.env)));
+      return say(await writeNatsConfig(loadConfig(path, process.env)));
     case "print-link-key":
       return say(await linkKey(loadConfig(path, process.env), path));
     case undefined:
@@ -65,6 +65,10 @@ async function command(program: DaemonProgram, argv: readonly string[]): Promise
     default:
       throw usageError(`"${verb}" is no command; ${usage}`);
   }
+}
+
+async function writeNatsConfig(config: Config): Promise<string> {
+  return await writeServerConfig(config, config.nats.configFolder);
 }
 
 /** The public key under which a leaf links: what its hub lists in `leaves`. Its seed is made at first need. */

@@ -71,7 +71,15 @@ export class DaemonFrame {
     const { node, role, region, capabilities, nats, discovery } = this.#config;
     const log = this.log.child({ part: "consul" });
     const { consulService: service } = discovery;
-    const about = { service, node, role, region, capabilities, natsUrl: nats.url };
+    const about = {
+      service,
+      node,
+      role,
+      region,
+      capabilities,
+      natsUrl: nats.url,
+      leafListen: nats.leafListen,
+    };
     return new ConsulRegistration({ ...about, place: discovery, log }).start();
   }
 }

@@ -5,6 +5,8 @@ export interface DiscoveredNode {
   readonly url?: string;
   readonly region?: string;
   readonly capabilities?: readonly string[];
+  /** Of a hub: where leaves link to it, as `nats-leaf://10.0.0.1:7422`. */
+  readonly leafUrl?: string;
 }
 
 /** What lists nodes by itself, beside the coordinator's own document, links and heartbeats. */
@@ -23,12 +25,14 @@ export function asDiscovered(node: {
   readonly url?: string;
   readonly region?: string | null;
   readonly capabilities?: readonly string[];
+  readonly leafUrl?: string | undefined;
 }): DiscoveredNode {
-  const { name, url, region, capabilities } = node;
+  const { name, url, region, capabilities, leafUrl } = node;
   return {
     name,
     ...(url !== undefined && { url }),
     ...(typeof region === "string" && region !== UNSAID_REGION && { region }),
     ...(capabilities !== undefined && capabilities.length > 0 && { capabilities }),
+    ...(leafUrl !== undefined && { leafUrl }),
   };
 }

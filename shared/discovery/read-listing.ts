@@ -16,9 +16,11 @@ export interface RawEntry {
   readonly url?: string | undefined;
   readonly region?: string | undefined;
   readonly capabilities?: readonly string[] | undefined;
+  readonly leafUrl?: string | undefined;
 }
 
 const nodeUrl = url("nats", "tls", "ws", "wss", "http", "https");
+const linkUrl = url("nats-leaf", "nats", "tls", "ws", "wss");
 
 /**
  * Takes from a source's answer what can be used: an entry without a proper name is left out, of the others what is
@@ -58,8 +60,10 @@ function withoutFaults(entry: RawEntry, wrong: string[]): DiscoveredNode {
   if ((capabilities?.length ?? 0) > MOST_CAPABILITIES) {
     wrong.push(`${name}: more than ${MOST_CAPABILITIES} capabilities`);
   }
+  const { leafUrl } = entry;
   return asDiscovered({
     name,
+    ...(leafUrl !== undefined && fine(linkUrl, "leafUrl", leafUrl) && { leafUrl }),
     ...(entry.url !== undefined && fine(nodeUrl, "url", entry.url) && { url: entry.url }),
     ...(entry.region !== undefined && fine(label, "region", entry.region) && { region: entry.region }),
     ...(capabilities && { capabilities: [...new Set(capabilities)].slice(0, MOST_CAPABILITIES) }),

@@ -106,9 +106,12 @@ export function renderServerConfig(input: ServerConfigInput, keys: ServerPublicK
   return `# Generated from the configuration of ${node}; a change made here is lost.\n${text}`;
 }
 
-/** The text of `LINK_REMOTE_FILE`. A secret. */
-export function renderLinkRemote(linkSeed: string): string {
-  return renderConfigText({ nkey: linkSeed });
+/**
+ * The text of `LINK_REMOTE_FILE`. A secret.
+ * @param hubs to dial in the place of those in the configuration that includes it, where the agent has found its hub
+ */
+export function renderLinkRemote(linkSeed: string, hubs?: readonly string[]): string {
+  return renderConfigText({ nkey: linkSeed, urls: hubs });
 }
 
 /** The text of a `passwordFile`. Not for everybody: weak passwords can be guessed from their hash. */
@@ -174,6 +177,7 @@ function dialingHubs({ nats, heartbeat }: ServerConfigInput): ConfigBlock | unde
       {
         comment: "the hub, as the user of this node's link",
         block: {
+          // Before the file of the link: it may have others, and the later count.
           urls: nats.hubs,
           no_randomize: true,
           ignore_discovered_servers: true,

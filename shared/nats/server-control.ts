@@ -11,6 +11,23 @@ export async function reloadServer(nc: NatsConnection): Promise<void> {
 }
 
 /**
+ * The hubs a server dials for an account, `host:port` each, in order, as its configuration had it when it was last read.
+ * @param nc a connection to that server in its system account
+ * @throws {SystemRequestFailed}
+ */
+export async function dialledHubs(nc: NatsConnection, account: string): Promise<readonly string[]> {
+  const { leaf } = await systemRequest<Varz>(nc, `$SYS.REQ.SERVER.${serverId(nc)}.VARZ`);
+  return leaf?.remotes?.find((remote) => remote.local_account === account)?.urls ?? [];
+}
+
+/** The part of nats-server's `Varz` that is read here (server/monitor.go). */
+interface Varz {
+  readonly leaf?: {
+    readonly remotes?: readonly { readonly local_account?: string; readonly urls?: readonly string[] }[];
+  };
+}
+
+/**
  * Closes a connection of the server, a link for instance: a user that was removed stays connected until then.
  * @param cid the number the server gave to the connection
  */

@@ -71,6 +71,20 @@ export async function writeServerConfig(
   return path;
 }
 
+/**
+ * Has the server dial these hubs from its next reload on, whatever stands in its configuration.
+ * @param folder of the server's configuration
+ * @throws {SeedFileError} and {ServerConfigUnwritable}
+ */
+export async function writeHubs(
+  linkSeedFile: string,
+  hubs: readonly string[],
+  folder: string,
+): Promise<void> {
+  const { seed } = await ensureSeedFile(linkSeedFile);
+  await replaceFile(join(folder, LINK_REMOTE_FILE), renderLinkRemote(seed, hubs));
+}
+
 async function replaceFile(path: string, text: string): Promise<void> {
   const part = `${path}.${randomUUID()}.part`;
   try {

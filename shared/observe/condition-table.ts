@@ -269,6 +269,16 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 2_000,
     affectsReadiness: false,
   },
+  "hubs-not-moved": {
+    severity: "warning",
+    title: "Link not moved",
+    text: "The link should go to {hubs|another hub}, but nats-server does not dial it: {reason|see the log}.",
+    whatToDo:
+      "Give nats.configFolder the folder of the running nats-server.conf, writable for the agent; if that is older than the agent, run write-nats-config. It is tried again by itself.",
+    timeToVisibleMs: 2_000,
+    affectsReadiness: false,
+    dependsOn: ["server-down"],
+  },
   "discovery-shrunk": {
     severity: "warning",
     title: "Discovery lists far fewer nodes",

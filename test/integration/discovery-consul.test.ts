@@ -174,7 +174,7 @@ describe("asking Consul", () => {
 });
 
 describe("registration", () => {
-  const log = createLog({ name: "test", level: "error", node: "leaf7" });
+  const log = createLog({ name: "test", level: "error", node: "hub7" });
 
   it("enters a node so that the source finds it, again when the agent forgot it, and leaves it entered", async () => {
     await using agent = await ConsulAgent.start();
@@ -182,7 +182,8 @@ describe("registration", () => {
       region: "eu",
       capabilities: ["gpu"],
       natsUrl: "nats://127.0.0.27:4227",
-      role: "leaf",
+      leafListen: "0.0.0.0:7422",
+      role: "hub",
     } as const;
     const place = { ...PLACE, consulAddr: agent.address };
     await using seen = look(agent);
@@ -191,18 +192,24 @@ describe("registration", () => {
         ...about,
         place,
         service: "cim",
-        node: "leaf7",
+        node: "hub7",
         log,
         renewMs: 20,
       });
       registration.start();
       // Its own address is of use to nobody else: Consul's node has one.
       await seen.lists([
-        { name: "leaf7", url: "nats://127.0.0.1:4227", region: "eu", capabilities: ["gpu"] },
+        {
+          name: "hub7",
+          url: "nats://127.0.0.1:4227",
+          leafUrl: "nats-leaf://127.0.0.1:7422",
+          region: "eu",
+          capabilities: ["gpu"],
+        },
       ]);
-      await eventually(() => agent.passed.includes("service:cim-leaf7"));
+      await eventually(() => agent.passed.includes("service:cim-hub7"));
       agent.restore([]);
-      await eventually(() => agent.services.some(({ ID }) => ID === "cim-leaf7"));
+      await eventually(() => agent.services.some(({ ID }) => ID === "cim-hub7"));
       expect(agent.services[0]?.Check).toMatchObject({ TTL: "30s", Status: "passing" });
     }
     expect(agent.services).toHaveLength(1);

@@ -193,6 +193,14 @@ describe("a node", () => {
     });
   });
 
+  it("says where leaves link to it, if it is a hub", () => {
+    const service = { ...record, target: "hub.cim.test" };
+    expect(entryOf(service, texts("leafport=7422"), [at("A", "10.0.0.1")])).toMatchObject({
+      name: "hub",
+      leafUrl: "nats-leaf://10.0.0.1:7422",
+    });
+  });
+
   it("is reached at its address, the same one each time", () => {
     const service = { ...record, target: "leaf-a.cim.test" };
     const two = [at("A", "10.0.0.2"), at("A", "10.0.0.1")];

@@ -24,7 +24,7 @@ describe("an answer", () => {
       readListing([
         { name: "leaf1", url: "nats://10.0.0.1:4222", region: "eu", capabilities: ["gpu", "a b", "gpu"] },
         { name: "leaf1", region: "us" },
-        { name: "leaf2", url: "ftp://x", region: "e u" },
+        { name: "leaf2", url: "ftp://x", region: "e u", leafUrl: "nats-leaf://10.0.0.1:x" },
         { name: "Leaf\u001b[2J3" },
       ]),
     ).toEqual({
@@ -36,6 +36,7 @@ describe("an answer", () => {
       leftOut: [
         expect.stringMatching(/^leaf1: capability "a b" must be one word/),
         "leaf1 is listed twice: the first counts",
+        expect.stringMatching(/^leaf2: leafUrl "nats-leaf:\/\/10.0.0.1:x" must be/),
         expect.stringMatching(/^leaf2: url "ftp:\/\/x" must be nats:\/\/host:port or/),
         expect.stringMatching(/^leaf2: region "e u" must be one word/),
         expect.stringMatching(/^"Leaf\\u001b\[2J3" is no node name: write 1 to 63/),

@@ -20,7 +20,8 @@ const healthEntry = z.object({
  * belongs to the fleet.
  *
  * A node's name is the service's meta `node`, else the name of Consul's own node. Region and capabilities are the meta
- * `region` and `capabilities` (with commas), else the tag `region=…` and the tags without `=`.
+ * `region` and `capabilities` (with commas), else the tag `region=…` and the tags without `=`. A hub has the meta `leafPort`
+ * or `leafUrl`.
  *
  * @throws SyntaxError, ZodError when the answer is none of Consul's
  */
@@ -32,10 +33,12 @@ export function consulNodes(body: string): RawEntry[] {
       const { Meta, Port } = Service;
       const tags = Service.Tags ?? [];
       const address = Service.Address || Node.Address;
+      const host = isIPv6(address) ? `[${address}]` : address;
       const capabilities = Meta?.capabilities?.split(",") ?? tags.filter((tag) => !tag.includes("="));
       return {
         name: Meta?.node ?? Node.Node,
-        url: Meta?.url ?? `nats://${isIPv6(address) ? `[${address}]` : address}:${Port}`,
+        url: Meta?.url ?? `nats://${host}:${Port}`,
+        leafUrl: Meta?.leafUrl ?? (Meta?.leafPort && `nats-leaf://${host}:${Meta.leafPort}`),
         region: Meta?.region ?? tags.find((tag) => tag.startsWith("region="))?.slice("region=".length),
         capabilities: capabilities.map((one) => one.trim()).filter((one) => one !== ""),
       };

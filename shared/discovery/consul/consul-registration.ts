@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { hostPortOfUrl } from "../../config/host-port.ts";
+import { hostPortOfUrl, parseHostPort } from "../../config/host-port.ts";
 import type { Log } from "../../observe/log.ts";
 import { askConsul, type ConsulPlace } from "./consul-api.ts";
 
@@ -12,6 +12,8 @@ export interface ConsulRegistrationInit {
   readonly capabilities: readonly string[];
   /** Of the node's own server. */
   readonly natsUrl: string;
+  /** Where a hub takes links, `host:port`; null: it takes none. */
+  readonly leafListen: string | null;
   readonly log: Log;
   /** Default 10 000. */
   readonly renewMs?: number;
@@ -83,8 +85,9 @@ const serviceId = (node: string) => `cim-${node}`;
 
 /** What Consul is told of a node; read back by `consulNodes`. */
 export function registrationOf(init: Omit<ConsulRegistrationInit, "place" | "log" | "renewMs">): object {
-  const { service, node, role, region, capabilities, natsUrl } = init;
+  const { service, node, role, region, capabilities, natsUrl, leafListen } = init;
   const { host, port } = hostPortOfUrl(natsUrl);
+  const leafPort = leafListen === null ? undefined : parseHostPort(leafListen)?.port;
   // Others can't reach a loopback address: Consul gives its own agent's instead.
   const isLoopback = /^(127\.|::1$|localhost$|0\.0\.0\.0$|::$)/.test(host);
   return {
@@ -93,7 +96,13 @@ export function registrationOf(init: Omit<ConsulRegistrationInit, "place" | "log
     Port: port,
     ...(!isLoopback && { Address: host }),
     Tags: [role, ...capabilities],
-    Meta: { node, role, region, capabilities: capabilities.join(",") },
+    Meta: {
+      node,
+      role,
+      region,
+      capabilities: capabilities.join(","),
+      ...(leafPort && { leafPort: String(leafPort) }),
+    },
     Check: { TTL: CHECK_TTL, Status: "passing", DeregisterCriticalServiceAfter: FORGET_AFTER },
   };
 }

@@ -17,7 +17,8 @@ export function servicesOf(records: readonly DnsRecord[]): Service[] {
 
 /**
  * A node from its SRV record and what its target has: an address, and TXT strings `region=eu`, `capabilities=gpu,ssd`
- * and, where the node's name is not the target's first label, `node=leaf1` (keys as in RFC 6763, section 6).
+ * where the node's name is not the target's first label, `node=leaf1`, and of a hub, `leafport=7422` (keys as in RFC
+ * 6763, section 6).
  */
 export function entryOf(
   service: Service,
@@ -30,6 +31,7 @@ export function entryOf(
   return {
     name: fields.get("node") ?? (service.target.split(".")[0] as string),
     url: `nats://${host}:${service.port}`,
+    ...(fields.has("leafport") && { leafUrl: `nats-leaf://${host}:${fields.get("leafport")}` }),
     region: fields.get("region"),
     capabilities: fields
       .get("capabilities")
