@@ -285,10 +285,10 @@ export class Coordinator implements Daemon {
     return this.#fleet.list(Date.now());
   }
 
-  #replication(): ReplicationView {
+  #replication(nodes = this.#nodes()): ReplicationView {
     return replicationView({
       state: this.#sequencer?.state,
-      nodes: this.#nodes(),
+      nodes,
       times: this.#times,
       nowMs: Date.now(),
     });
@@ -303,10 +303,11 @@ export class Coordinator implements Daemon {
     );
     this.#discovery.review(new Set(seen.map(({ name }) => name)), nowMs);
     this.#watch.judge(nodes, this.#frame.server.links, nowMs);
-    this.#routing.measured(this.#replication().copies, nodes);
+    const replication = this.#replication(nodes);
+    this.#routing.measured(replication.copies, nodes);
     if (!this.#sequencer?.reign) return;
     void this.#watch.keep(nodes);
-    this.#lag.judge(this.#replication(), this.#nodes(), this.#frame.conditions, nowMs);
+    this.#lag.judge(replication, nodes, this.#frame.conditions, nowMs);
   }
 
   async #onServer(up: boolean): Promise<void> {

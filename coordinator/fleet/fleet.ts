@@ -150,6 +150,7 @@ export class Fleet {
     const asks: DueQuestions["asks"][number][] = [];
     const probes: DueQuestions["probes"][number][] = [];
     for (const node of this.#nodes.values()) {
+      if (node.detector.isAtRest(moment.atMs)) continue;
       this.#touch(node, moment);
       const { name, role, url, detector } = node;
       const due = detector.questions(moment.atMs, url !== null);

@@ -134,7 +134,10 @@ export class KnownNode {
         part: standing.part,
         since: iso(this.stateSinceMs) as string,
         flapping: standing.heldBackMs > 0,
-        evidence: healthWords(facts),
+        // In words only when somebody reads them: the fleet is looked at each second.
+        get evidence() {
+          return healthWords(facts);
+        },
         checks: evidence,
       },
       sources,

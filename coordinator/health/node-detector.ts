@@ -163,9 +163,14 @@ export class NodeDetector {
     this.#wake();
   }
 
+  /** It is well, and nothing is to be asked or judged before it would be late: of most nodes, at most times. */
+  isAtRest(atMs: number): boolean {
+    return atMs < this.#restUntilMs;
+  }
+
   /** What is to be asked now. `url`: there is something to probe. */
   questions(atMs: number, url: boolean): Questions {
-    if (atMs < this.#restUntilMs) return NOTHING;
+    if (this.isAtRest(atMs)) return NOTHING;
     const { suspect, state } = this.#standing;
     const well = state === "up" && !suspect;
     const ask = this.#link === "up" && !this.#saidGoodbye && atMs - this.#askedAtMs >= this.#askEveryMs(well);
@@ -174,7 +179,7 @@ export class NodeDetector {
 
   /** Judges anew. Gives true when the verdict is another one than before. */
   look(atMs: number): boolean {
-    if (atMs < this.#restUntilMs) return false;
+    if (this.isAtRest(atMs)) return false;
     this.#timing = this.#newTiming();
     const evidence = this.evidence(atMs);
     const before = this.#standing;
@@ -271,10 +276,13 @@ export class NodeDetector {
     return atMs - this.#probedAtMs >= everyMs;
   }
 
+  /** When the first of these is due: it is late, its server is to be asked, its url to be probed. */
   #nextLookMs(atMs: number): number {
     const slowMs = this.#init.slow.intervalMs;
     const lateMs = (this.#heardAtMs ?? atMs) + this.#timing.suspectAfterMs;
-    return Math.min(lateMs, this.#askedAtMs + slowMs, (this.#probedAtMs ?? atMs) + slowMs);
+    const askMs = this.#link === "up" ? this.#askedAtMs + slowMs : lateMs;
+    const probeMs = this.#probedAtMs === undefined ? lateMs : this.#probedAtMs + slowMs;
+    return Math.min(lateMs, askMs, probeMs);
   }
 
   #wake(): void {

@@ -22,6 +22,8 @@ export type NodeRecord = z.infer<typeof nodeRecord>;
 
 /** How old the recorded `lastSeen` of a node may become that is heard all the time. */
 const LAST_SEEN_EVERY_MS = 60 * 60_000;
+/** `2026-11-24T12`: within the same hour of the clock there is nothing to reckon. */
+const HOUR_CHARACTERS = 13;
 
 export function recordOf(node: FleetNode): NodeRecord {
   const { name, role, region, capabilities, coordinates, url, version, serverVersion, contracts } = node;
@@ -52,13 +54,20 @@ export function isWorthWriting(written: NodeRecord | undefined, now: NodeRecord,
   if (!written || KEYS.some((key) => !isSame(written[key], now[key]))) return true;
   if (now.lastSeen === null || now.lastSeen === written.lastSeen) return false;
   if (written.lastSeen === null || !isUp) return true;
+  if (now.lastSeen.slice(0, HOUR_CHARACTERS) === written.lastSeen.slice(0, HOUR_CHARACTERS)) return false;
   return Date.parse(now.lastSeen) - Date.parse(written.lastSeen) >= LAST_SEEN_EVERY_MS;
 }
 
 const KEYS = Object.keys(nodeRecord.shape).filter((key) => key !== "lastSeen") as (keyof NodeRecord)[];
 
-/** Of values as they are in a record; called for every node each second. */
-function isSame(a: NodeRecord[keyof NodeRecord], b: NodeRecord[keyof NodeRecord]): boolean {
+type Value = NodeRecord[keyof NodeRecord];
+
+/** Of values as they are in a record. Called for every node each second, so no text is made of them. */
+function isSame(a: Value, b: Value): boolean {
   if (a === b) return true;
-  return typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b);
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((one, at) => one === b[at]);
+  if (a === null || b === null || typeof a !== "object" || typeof b !== "object" || Array.isArray(b))
+    return false;
+  return a.latitude === b.latitude && a.longitude === b.longitude;
 }
