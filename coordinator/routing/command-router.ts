@@ -7,14 +7,16 @@ import {
   COMMAND_HEADER,
   COMMAND_SUBJECT,
   type CommandError,
+  type RouteAnswer,
   routedCommandSubject,
 } from "../../shared/protocol/commands.ts";
 import { headerLine } from "../../shared/protocol/headers.ts";
 import { type Attempt, nextStep } from "./attempt.ts";
+import { ChangeNotice } from "./change-notice.ts";
 import type { RefusalReason } from "./decide.ts";
 import { Flights, type RoutedCommand } from "./flights.ts";
 import { PauseGate } from "./pause-gate.ts";
-import { readCommand } from "./read-command.ts";
+import { type ReadCommand, readCommand } from "./read-command.ts";
 import { refusalWords } from "./refusal-words.ts";
 import type { RouteAsks } from "./route-ask.ts";
 import type { Near, RouteRequest } from "./route-node.ts";
@@ -43,12 +45,15 @@ const SWEEP_MS = 1_000;
 const MOST_SEEKS_PER_S = 1_000;
 const NOBODY: ReadonlySet<string> = new Set();
 const NO_RESPONDERS = 503;
+/** A route names at most so many leaves that are as good as each other. */
+const MOST_ROUTES = 16;
 
 /** Sends each command to a leaf. Its answer goes from there to the caller's node; here it is only heard that it did. */
 export class CommandRouter {
   readonly #init: CommandRouterInit;
   readonly #flights = new Flights(MOST_UNDER_WAY);
   readonly #gate: PauseGate;
+  readonly #notice: ChangeNotice;
   readonly #turns = new WeakMap<RouteRequest, number>();
   #seeksLeft = MOST_SEEKS_PER_S;
   #subscriptions: Subscription[] = [];
@@ -57,6 +62,7 @@ export class CommandRouter {
   constructor(init: CommandRouterInit) {
     this.#init = init;
     this.#gate = new PauseGate(init.stillLeads);
+    this.#notice = new ChangeNotice(init.nc);
   }
 
   /** Commands that are not answered yet. */
@@ -73,7 +79,10 @@ export class CommandRouter {
       hear(COMMAND_SUBJECT.answered, (message) => this.#answered(message)),
       hear(COMMAND_SUBJECT.unheard, (message) => this.#unheard(message)),
       hear(COMMAND_SUBJECT.asked, (message) => this.#gate.pass(() => this.#asked(message))),
+      hear(COMMAND_SUBJECT.routeAsked, (message) => this.#gate.pass(() => this.#routeAsked(message))),
     ];
+    // Routes that another coordinator gave may be wrong by now.
+    this.changed();
     this.#gate.start();
     this.#timer = setInterval(() => {
       this.#seeksLeft = MOST_SEEKS_PER_S;
@@ -87,8 +96,14 @@ export class CommandRouter {
   stop(): void {
     clearInterval(this.#timer);
     this.#gate.stop();
+    this.#notice.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
+  }
+
+  /** Choices may be others now: who keeps routes is told. */
+  changed(): void {
+    if (this.#subscriptions.length > 0) this.#notice.changed();
   }
 
   /** Nothing can come from a leaf any more. Callers are told at once, or another leaf gets what may be done again. */
@@ -104,24 +119,46 @@ export class CommandRouter {
       this.#init.onRefused("node-gone");
     }
     this.#countAt(node);
+    if (this.#subscriptions.length > 0) this.#notice.gone(node);
   }
 
   #asked(message: Msg): void {
+    const read = this.#read(message);
+    if (read === undefined) return;
+    this.#send(read.command, { request: read.request, tried: NOBODY, unannounced: false }, true);
+  }
+
+  /** Who could do it, for a program that sends several there itself. */
+  #routeAsked(message: Msg): void {
+    const { hub, view } = this.#init;
+    const read = this.#read(message);
+    if (read === undefined) return;
+    const { command, request } = read;
+    const best = view.best(request).slice(0, MOST_ROUTES);
+    if (best.length === 0) {
+      const code = view.whyNobody(request) ?? "no-nodes";
+      this.#refuse(command, { code, message: refusalWords(code, request, view), outcome: "not-done" });
+      return;
+    }
+    const answer: RouteAnswer = {
+      nodes: best.map(({ node }) => node.name),
+      callerIsHub: command.caller === hub,
+    };
+    this.#tell(command, JSON.stringify(answer));
+  }
+
+  /** undefined: it is none, and its sender has been told. */
+  #read(message: Msg): Extract<ReadCommand, { kind: "command" }> | undefined {
     const { asks, view, here, log, onRefused } = this.#init;
     const read = readCommand(message, asks, (node) => view.get(node)?.node ?? here);
-    switch (read.kind) {
-      case "forbidden":
-        log.debug({ subject: message.subject, reply: read.reply }, "a command's answer may not go there");
-        return;
-      case "bad":
-        onRefused("bad-request");
-        this.#refuse(read, { code: "bad-request", message: read.problem, outcome: "not-done" });
-        return;
-      case "command": {
-        const attempt = { request: read.request, tried: NOBODY, unannounced: false };
-        this.#send(read.command, attempt, true);
-      }
+    if (read.kind === "command") return read;
+    if (read.kind === "forbidden") {
+      log.debug({ subject: message.subject, reply: read.reply }, "a command's answer may not go there");
+      return undefined;
     }
+    onRefused("bad-request");
+    this.#refuse(read, { code: "bad-request", message: read.problem, outcome: "not-done" });
+    return undefined;
   }
 
   /** Sends it to the next leaf. Gives false when there is none; `tell`: the caller is told why. */
@@ -209,14 +246,19 @@ export class CommandRouter {
     this.#init.view.setLoad(node, { inFlight: this.#flights.countAt(node) });
   }
 
-  #refuse({ caller, inbox }: Pick<RoutedCommand, "caller" | "inbox">, error: CommandError): void {
-    const { nc, hub, log } = this.#init;
-    if (inbox === undefined) {
-      log.warn({ caller, code: error.code }, `a command was not sent on: ${error.message}`);
+  #refuse(to: Pick<RoutedCommand, "caller" | "inbox">, error: CommandError): void {
+    if (to.inbox === undefined) {
+      const about = { caller: to.caller, code: error.code };
+      this.#init.log.warn(about, `a command was not sent on: ${error.message}`);
       return;
     }
+    this.#tell(to, JSON.stringify({ error }), headerLine(COMMAND_HEADER.error, error.code));
+  }
+
+  #tell({ caller, inbox }: Pick<RoutedCommand, "caller" | "inbox">, text: string, headerText = ""): void {
+    const { nc, hub } = this.#init;
+    if (inbox === undefined) return;
     const subject = caller === hub ? inbox : answeredSubject(caller, inbox);
-    const headers = new EncodedHeaders(headerLine(COMMAND_HEADER.error, error.code));
-    nc.publish(subject, JSON.stringify({ error }), { headers });
+    nc.publish(subject, text, headerText === "" ? {} : { headers: new EncodedHeaders(headerText) });
   }
 }

@@ -11,6 +11,8 @@ export interface FleetRoutesInit {
   readonly maxLagS: number | null;
   /** The time, ms since the epoch. */
   readonly now: () => number;
+  /** Choices may be others now. */
+  readonly onChange: () => void;
   /** Nothing of a leaf answers any more. */
   readonly onUnreachable: (node: string) => void;
 }
@@ -60,7 +62,7 @@ export class FleetRoutes {
     if (node.role !== "leaf") return;
     const { name, region, capabilities, health, heartbeat, link } = node;
     const held = this.view.get(name)?.node;
-    this.view.set({
+    const changed = this.view.set({
       name,
       region,
       coordinates: node.coordinates,
@@ -72,12 +74,13 @@ export class FleetRoutes {
       lagS: heldLag(held?.lagS ?? null, this.#lagS.get(name) ?? null, this.#init.maxLagS),
       rttMs: heldRoundTrip(held?.rttMs ?? null, link.rttMs),
     });
+    if (changed) this.#init.onChange();
     if (held?.health !== "unreachable" && health.state === "unreachable") this.#init.onUnreachable(name);
   }
 
   #forget(name: string): void {
     this.#lagS.delete(name);
-    this.view.remove(name);
+    if (this.view.remove(name)) this.#init.onChange();
   }
 }
 

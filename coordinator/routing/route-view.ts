@@ -79,13 +79,15 @@ export class RouteView {
     return true;
   }
 
-  remove(name: string): void {
+  /** Gives false when there is none of that name. */
+  remove(name: string): boolean {
     const slot = this.#slots.get(name);
-    if (slot === undefined) return;
+    if (slot === undefined) return false;
     this.#slots.delete(name);
     this.#byPlace[slot.at] = undefined;
     this.#moved();
     this.#changed(slot.at);
+    return true;
   }
 
   setLoad(name: string, load: Partial<NodeLoad>): void {

@@ -28,6 +28,7 @@ export class Routing {
   readonly #asks: RouteAsks;
   #router: CommandRouter | undefined;
   #leads = false;
+  #decisions = 0;
 
   constructor(init: RoutingInit) {
     this.#init = init;
@@ -37,6 +38,7 @@ export class Routing {
       fleet,
       maxLagS: config.routing.maxLagS,
       now: Date.now,
+      onChange: () => this.#router?.changed(),
       onUnreachable: (node) => this.#router?.lost(node),
     });
     addRoutesApi(http, { view: this.#routes.view, asks: this.#asks });
@@ -52,10 +54,13 @@ export class Routing {
       view: this.#routes.view,
       asks: this.#asks,
       stillLeads,
-      onChosen: () => metrics.add("cim_route_decisions_total", {}),
+      onChosen: () => {
+        this.#decisions += 1;
+      },
       onRefused: (reason) => metrics.add("cim_route_refusals_total", { reason }),
       log: log.child({ part: "routing" }),
     });
+    metrics.readFrom("cim_route_decisions_total", () => [[{}, this.#decisions]]);
     metrics.readFrom("cim_commands_in_flight", () => [[{}, this.#router?.underWay ?? 0]]);
     if (this.#leads) this.#router.lead();
   }

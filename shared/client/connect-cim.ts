@@ -9,6 +9,7 @@ import {
   type Handling,
   handleCommands,
 } from "./commands/handle-commands.ts";
+import { KeptRoutes } from "./commands/kept-routes.ts";
 import {
   type CommandAnswer,
   type CommandOptions,
@@ -188,7 +189,7 @@ export interface CimClient extends AsyncDisposable {
    *
    * ```ts
    * await using handling = cim.handle("orders", "PlaceOrder", async ({ id, data }) => {
-   *   return await cim.append({ id, domain: "orders", aggregate: data.order, type: "OrderPlaced", data });
+   *   return await cim.append({ ...(id && { id }), domain: "orders", aggregate: "7", type: "OrderPlaced", data });
    * });
    * ```
    */
@@ -267,6 +268,7 @@ class ConnectedClient implements CimClient {
   readonly #limits: AppendLimits;
   readonly #queue: AppendQueue;
   #closing: Promise<void> | undefined;
+  #routes: KeptRoutes | undefined;
 
   constructor(nc: NatsConnection, node: string, limits: AppendLimits, queue: AppendQueue) {
     this.#nc = nc;
@@ -303,7 +305,13 @@ class ConnectedClient implements CimClient {
 
   async command(command: CommandToSend, options?: CommandOptions): Promise<CommandAnswer> {
     if (this.#closing !== undefined) throw new ClientClosed();
-    return await sendCommand(this.#nc, command, options);
+    if (options?.route === "kept") this.#routes ??= new KeptRoutes(this.#nc, this.node);
+    return await sendCommand(
+      this.#nc,
+      command,
+      options,
+      options?.route === "kept" ? this.#routes : undefined,
+    );
   }
 
   handle(domain: string, command: string, handler: CommandHandler, options?: HandleOptions): Handling {
@@ -321,7 +329,10 @@ class ConnectedClient implements CimClient {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#queue.idle().then(() => this.#nc.close());
+    this.#closing ??= this.#queue.idle().then(() => {
+      this.#routes?.close();
+      return this.#nc.close();
+    });
     return this.#closing;
   }
 

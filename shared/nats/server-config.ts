@@ -125,7 +125,7 @@ function cimUsers(input: ServerConfigInput, keys: ServerPublicKeys): Commented[]
   const users = [daemon("the daemon", keys.agent)];
   const leafNames = leaves.map((leaf) => leaf.name);
   if (nats.anonymousApp) {
-    const permissions = appRights(node, leafNames);
+    const permissions = appRights(node, role, leafNames);
     users.push(user("app: clients without credentials", APP_PUBLIC_KEY, "STANDARD", permissions));
   }
   for (const { name, publicKey } of nats.users ?? []) {
@@ -133,7 +133,7 @@ function cimUsers(input: ServerConfigInput, keys: ServerPublicKeys): Commented[]
       publicKey === undefined
         ? { user: name, password: new Include(passwordFile(name)) }
         : { nkey: publicKey };
-    const permissions = PROGRAM_RIGHTS[name](node, leafNames);
+    const permissions = PROGRAM_RIGHTS[name](node, role, leafNames);
     users.push({
       comment: name,
       block: { ...who, allowed_connection_types: PROGRAM_CONNECTIONS, permissions },

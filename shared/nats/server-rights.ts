@@ -1,4 +1,4 @@
-import { nodeAnswered, nodeAnswers, nodeAsks } from "../protocol/commands.ts";
+import { COMMAND_SUBJECT, nodeAnswered, nodeAnswers, programCommandRights } from "../protocol/commands.ts";
 import { type ProgramUserName, STREAM } from "../protocol/names.ts";
 import { REPLAY_PREFIX } from "../protocol/replay.ts";
 import {
@@ -66,6 +66,7 @@ export function leafLinkRights(leaf: string, hubDomain: string): Rights {
         // Whether its server works, asked when its agent is silent: of its whole API this one question.
         serverApiSubject(leaf),
         nodeAnswered(leaf),
+        COMMAND_SUBJECT.fleetChanged,
       ],
       deny: [nodeAnswered(leaf).replace("_INBOX", inboxPrefix(leaf))],
     },
@@ -118,14 +119,15 @@ const CONTROL_EVENTS = `${EVENTS_PREFIX}_cim.>`;
  * write the log nor speak as a daemon. `leaves` are the nodes whose replies pass through this server and that read its
  * log: a program that listens to `_INBOX.>` does not hear them.
  */
-export function appRights(node: string, leaves: readonly string[] = []): Rights {
+export function appRights(node: string, role: "hub" | "leaf", leaves: readonly string[] = []): Rights {
+  const commands = programCommandRights(node, role);
   return {
     publish: {
       allow: [
         SUBJECT.allEvents,
         SUBJECT.readers,
         "cim.commands.>",
-        nodeAsks(node),
+        ...commands.sent,
         "cim.queries.>",
         "cim.sagas.>",
         `${REPLAY_PREFIX}.>`,
@@ -146,7 +148,7 @@ export function appRights(node: string, leaves: readonly string[] = []): Rights 
         "cim.queries.>",
         "cim.sagas.>",
         `${REPLAY_PREFIX}.>`,
-        `cim.node.${node}.commands.>`,
+        ...commands.heard,
       ],
       deny: daemonsInboxes([node, ...leaves]),
     },
@@ -156,7 +158,7 @@ export function appRights(node: string, leaves: readonly string[] = []): Rights 
 }
 
 /** The guide's user for events: appends, reads the log or copy and its node's own outbox, and keeps how far it has read. */
-function eventsRights(node: string, leaves: readonly string[]): Rights {
+function eventsRights(node: string, _: "hub" | "leaf", leaves: readonly string[]): Rights {
   const streams = [STREAM.events, STREAM.outbox];
   return {
     publish: {
@@ -199,15 +201,12 @@ function talkingRights(
 
 /** Users for programs that a configuration may name, and their rights on a node. */
 export const PROGRAM_RIGHTS: Readonly<
-  Record<ProgramUserName, (node: string, leaves: readonly string[]) => Rights>
+  Record<ProgramUserName, (node: string, role: "hub" | "leaf", leaves: readonly string[]) => Rights>
 > = {
   app: appRights,
   "cim-events": eventsRights,
-  "cim-commands": (node, leaves) =>
-    talkingRights(node, leaves, "cim.commands.>", {
-      sent: [nodeAsks(node)],
-      heard: [`cim.node.${node}.commands.>`],
-    }),
-  "cim-queries": (node, leaves) => talkingRights(node, leaves, "cim.queries.>"),
-  "cim-sagas": (node, leaves) => talkingRights(node, leaves, "cim.sagas.>"),
+  "cim-commands": (node, role, leaves) =>
+    talkingRights(node, leaves, "cim.commands.>", programCommandRights(node, role)),
+  "cim-queries": (node, _, leaves) => talkingRights(node, leaves, "cim.queries.>"),
+  "cim-sagas": (node, _, leaves) => talkingRights(node, leaves, "cim.sagas.>"),
 };

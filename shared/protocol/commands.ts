@@ -12,6 +12,9 @@ import { isDomain, isToken } from "./subjects.ts";
 //                cim.node.leaf1.answered._INBOX.x
 //   leaf1's server maps it to
 //                _INBOX.x
+//
+// Who asked for a route sends to cim.coordinator.leaf1.direct.leaf2.orders.Place with that reply itself; the hub's server
+// maps it to cim.node.leaf2.commands.orders.Place.
 
 const COMMANDS = "cim.commands.";
 
@@ -20,6 +23,14 @@ export const commandSubject = (domain: string, command: string): string => `${CO
 
 /** Commands of a node's programs as the coordinator hears them. */
 const askedPrefix = (node: string): string => `cim.coordinator.${node}.commands.`;
+
+/** Who could do a command: asked by a program, of the coordinator. */
+export const routeAskSubject = (node: string, domain: string, command: string): string =>
+  `cim.coordinator.${node}.route.${domain}.${command}`;
+
+/** What a program sends a command to that is for this leaf. */
+export const directCommandSubject = (caller: string, leaf: string, domain: string, command: string): string =>
+  `cim.coordinator.${caller}.direct.${leaf}.${domain}.${command}`;
 
 /** What a handler on a node listens to. */
 export const routedCommandSubject = (node: string, domain: string, command: string): string =>
@@ -38,6 +49,10 @@ export const COMMAND_SUBJECT = {
   all: `${COMMANDS}>`,
   /** All of them, as the coordinator hears them. */
   asked: "cim.coordinator.*.commands.>",
+  /** Questions for a route. */
+  routeAsked: "cim.coordinator.*.route.>",
+  /** Something that routes depend on is other than it was. */
+  fleetChanged: "cim.fleet.changed",
   /** All answers, on their way to the caller's node. */
   answered: "cim.node.*.answered.>",
   /** Where the coordinator hears that nobody listened: the server says so to the publisher's own subscription. */
@@ -49,12 +64,32 @@ export const nodeAnswers = (node: string): string => `cim.node.${node}.answer.>`
 export const nodeAnswered = (node: string): string => `cim.node.${node}.answered._INBOX.>`;
 export const nodeAsks = (node: string): string => `${askedPrefix(node)}>`;
 
+/** What programs on a node may publish and hear of all this. The server judges by what a subject is mapped to. */
+export function programCommandRights(node: string, role: "hub" | "leaf") {
+  const asks = [nodeAsks(node), `cim.coordinator.${node}.route.>`];
+  // That nobody listens is told where an answer would be published.
+  const hears = [
+    `${routedCommandPrefix(node)}>`,
+    COMMAND_SUBJECT.fleetChanged,
+    `cim.node.*.answer.${node}.>`,
+  ];
+  return role === "hub"
+    ? { sent: [...asks, "cim.node.*.commands.>"], heard: [...hears, nodeAnswered(node)] }
+    : {
+        sent: [...asks, `cim.coordinator.${node}.direct.>`, `${routedCommandPrefix(node)}>`],
+        heard: hears,
+      };
+}
+
 /** What a node's server maps to what, so that any client can send a command and hear its answer. */
 export function commandMappings(node: string, role: "hub" | "leaf"): Readonly<Record<string, string>> {
   return {
     [COMMAND_SUBJECT.all]: nodeAsks(node),
     ...(role === "hub"
-      ? { [COMMAND_SUBJECT.unheard.replace(".>", ".*.>")]: "cim.node.{{wildcard(2)}}.answered.>" }
+      ? {
+          [COMMAND_SUBJECT.unheard.replace(".>", ".*.>")]: "cim.node.{{wildcard(2)}}.answered.>",
+          "cim.coordinator.*.direct.*.>": "cim.node.{{wildcard(2)}}.commands.>",
+        }
       : { [nodeAnswered(node)]: "_INBOX.>" }),
   };
 }
@@ -103,6 +138,22 @@ export const commandBody = z.looseObject({
   data: z.unknown().optional(),
 });
 export type CommandBody = z.infer<typeof commandBody>;
+
+/** The answer to a question for a route. */
+export const routeAnswer = z.object({
+  /** Leaves that are as good as each other; at least one. */
+  nodes: z.array(z.string()).min(1),
+  /** The hub's own programs hear answers elsewhere than others. */
+  callerIsHub: z.boolean(),
+});
+export type RouteAnswer = z.infer<typeof routeAnswer>;
+
+/** `cim.fleet.changed`: what was answered before may be wrong now. */
+export const fleetChanged = z.object({
+  /** Leaves that can't answer any more what they had. */
+  gone: z.array(z.string()),
+});
+export type FleetChanged = z.infer<typeof fleetChanged>;
 
 /** The body of an answer with `Cim-Error`. */
 export const commandError = z.object({

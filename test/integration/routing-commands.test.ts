@@ -7,6 +7,7 @@ import { RouteAsks } from "../../coordinator/routing/route-ask.ts";
 import type { RouteNode } from "../../coordinator/routing/route-node.ts";
 import { RouteView } from "../../coordinator/routing/route-view.ts";
 import { type Handling, handleCommands } from "../../shared/client/commands/handle-commands.ts";
+import { KeptRoutes } from "../../shared/client/commands/kept-routes.ts";
 import { sendCommand } from "../../shared/client/commands/send-command.ts";
 import { eventually } from "../support/eventually.ts";
 import { type NatsFleet, startNatsFleet } from "../support/nats-fleet.ts";
@@ -48,6 +49,9 @@ afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();
 });
 
+/** Of all routers. */
+let decisions = 0;
+
 const program = (node: string) => programs.get(node) as NatsConnection;
 
 interface Router {
@@ -68,7 +72,9 @@ async function routerOf(nodes: Readonly<Record<string, Partial<RouteNode>>>): Pr
     view,
     asks: new RouteAsks({ strategy: "round-robin", maxLagS: null }),
     stillLeads: async () => true,
-    onChosen: () => {},
+    onChosen: () => {
+      decisions += 1;
+    },
     onRefused: (reason) => void refused.push(reason),
     log: pino({ level: "silent" }),
   });
@@ -324,3 +330,63 @@ async function requestWith(nc: NatsConnection, subject: string, headers: Record<
   for (const [name, value] of Object.entries(headers)) given.set(name, value);
   return await nc.request(subject, "{}", { ...PATIENT, headers: given });
 }
+
+test("a route that is kept leads past the coordinator until the fleet changes", async () => {
+  const [two, three] = [await answering("leaf2"), await answering("leaf3")];
+  const handlers = ["orders.Place"];
+  const { router, view } = await routerOf({ leaf2: { handlers }, leaf3: { handlers }, leaf1: {} });
+  for (const node of ["leaf1", "leaf2", "hub"]) {
+    const kept = new KeptRoutes(program(node), node);
+    open.push({ stop: () => kept.close() });
+    const send = () =>
+      sendCommand(program(node), { domain: "orders", command: "Place" }, { timeoutMs: 20_000 }, kept);
+    await send();
+    // A notice of a change may still be on its way: then it is asked once more, and begins again.
+    await eventually(async () => {
+      const [twoBefore, threeBefore, decided] = [two(), three(), decisions];
+      for (let n = 0; n < 6; n++) await send();
+      return two() === twoBefore + 3 && three() === threeBefore + 3 && decisions === decided;
+    }, PATIENCE);
+    // One is gone: the routes are asked for anew.
+    view.set(routeNode("leaf2", { handlers, health: "down" }));
+    router.changed();
+    await eventually(async () => {
+      const count = two();
+      for (let n = 0; n < 4; n++) await send();
+      return two() === count;
+    }, PATIENCE);
+    view.set(routeNode("leaf2", { handlers }));
+    router.changed();
+    await program(node).flush();
+  }
+});
+
+test("who waits for a leaf by a kept route is told when it goes", async () => {
+  const silent = await answering("leaf2", "Place", "");
+  const { router } = await routerOf({ leaf2: { handlers: ["orders.Place"] } });
+  const kept = new KeptRoutes(program("leaf1"), "leaf1");
+  open.push({ stop: () => kept.close() });
+  const told = sendCommand(
+    program("leaf1"),
+    { domain: "orders", command: "Place" },
+    { timeoutMs: 150_000 },
+    kept,
+  ).catch((error: unknown) => error);
+  await eventually(() => silent() === 1, PATIENCE);
+  router.lost("leaf2");
+  expect(await told).toMatchObject({ name: "CommandUnanswered", code: "node-gone", node: "leaf2" });
+});
+
+test("without a leaf that fits, asking for a route is refused as the command would be", async () => {
+  await routerOf({ leaf2: { capabilities: ["cpu"] } });
+  const kept = new KeptRoutes(program("leaf1"), "leaf1");
+  open.push({ stop: () => kept.close() });
+  await expect(
+    sendCommand(
+      program("leaf1"),
+      { domain: "orders", command: "Place", require: ["gpu"] },
+      { timeoutMs: 20_000 },
+      kept,
+    ),
+  ).rejects.toMatchObject({ name: "CommandRefused", code: "no-capability" });
+});

@@ -1,4 +1,4 @@
-import { type Msg, type MsgHdrs, type NatsConnection, NoRespondersError } from "@nats-io/transport-node";
+import { type Msg, type NatsConnection, NoRespondersError } from "@nats-io/transport-node";
 import { liveRequest } from "../../nats/live-request.ts";
 import { EncodedHeaders } from "../../nats/raw-message.ts";
 import {
@@ -12,6 +12,7 @@ import { headerLine } from "../../protocol/headers.ts";
 import { uuidv7 } from "../../protocol/identity.ts";
 import { isDomain, isToken } from "../../protocol/subjects.ts";
 import { CommandFailed, CommandRefused, CommandUnanswered, HANDLER_FAILED } from "./command-errors.ts";
+import type { DirectCommand, KeptRoutes } from "./kept-routes.ts";
 
 /** A command as a program sends it. */
 export interface CommandToSend {
@@ -36,6 +37,12 @@ export interface CommandOptions {
   /** How long the answer is waited for, ms. Default 10,000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /**
+   * `each`: the coordinator chooses a leaf for each command. `kept`: it is asked once, and commands of the kind are sent in
+   * turn to the leaves that it named, past it, until the fleet changes. Quicker for many; a program that ends on a leaf that goes
+   * on is noticed up to half a second late, and `retry` does nothing. Default `each`.
+   */
+  readonly route?: "each" | "kept";
 }
 
 /** What a handler answered. */
@@ -65,25 +72,20 @@ export async function sendCommand(
   nc: NatsConnection,
   toSend: CommandToSend,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CommandOptions = {},
+  kept?: KeptRoutes,
 ): Promise<CommandAnswer> {
   const { domain, command, data, id = uuidv7(Date.now()) } = toSend;
   if (!isDomain(domain)) throw new TypeError(`domain: "${domain}" is none; write one word, as orders`);
   if (!isToken(command)) throw new TypeError(`command: "${command}" is none; write one word, as PlaceOrder`);
   const body: CommandBody = { id, timestamp: new Date().toISOString(), command, data: data ?? null };
-  const headers = headersOf(toSend);
-  const what = `${domain}.${command}`;
+  const direct = { domain, command, id, body: JSON.stringify(body), headerText: headerTextOf(toSend) };
   let answer: Msg;
   try {
     signal?.throwIfAborted();
-    answer = await unlessAborted(
-      liveRequest(nc, commandSubject(domain, command), JSON.stringify(body), {
-        timeout: timeoutMs,
-        ...(headers && { headers }),
-      }),
-      signal,
-    );
+    answer = await unlessAborted(sent(nc, direct, timeoutMs, kept), signal);
   } catch (cause) {
-    throw asCommandError(cause, { what, id, timeoutMs, signal });
+    if (cause instanceof CommandUnanswered) throw cause;
+    throw asCommandError(cause, { what: `${domain}.${command}`, id, timeoutMs, signal });
   }
   const code = answer.headers?.get(COMMAND_HEADER.error) ?? "";
   if (code !== "") throw asToldError(code, answer, id);
@@ -97,13 +99,35 @@ export async function sendCommand(
   };
 }
 
-function headersOf({ require = [], near, strategy, retry }: CommandToSend): MsgHdrs | undefined {
+/** By a route that is kept, or through the coordinator. */
+async function sent(
+  nc: NatsConnection,
+  command: DirectCommand,
+  timeoutMs: number,
+  kept: KeptRoutes | undefined,
+): Promise<Msg> {
+  if (kept !== undefined) {
+    try {
+      return await kept.send(command, timeoutMs);
+    } catch (error) {
+      // Not by that route any more: nobody had it.
+      if (!isNoResponders(error)) throw error;
+    }
+  }
+  const { domain, command: name, body, headerText } = command;
+  return await liveRequest(nc, commandSubject(domain, name), body, {
+    timeout: timeoutMs,
+    ...(headerText !== "" && { headers: new EncodedHeaders(headerText) }),
+  });
+}
+
+function headerTextOf({ require = [], near, strategy, retry }: CommandToSend): string {
   let lines = "";
   if (require.length > 0) lines += headerLine(COMMAND_HEADER.require, oneLine(require.join(",")));
   if (near !== undefined) lines += headerLine(COMMAND_HEADER.near, oneLine(near));
   if (strategy !== undefined) lines += headerLine(COMMAND_HEADER.strategy, oneLine(strategy));
   if (retry !== undefined) lines += headerLine(COMMAND_HEADER.retry, RETRY_ELSEWHERE);
-  return lines === "" ? undefined : new EncodedHeaders(lines);
+  return lines;
 }
 
 /** A line's end in a header's value would be another header. */
@@ -121,15 +145,15 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined):
   });
 }
 
+const isNoResponders = (error: unknown): boolean =>
+  error instanceof NoRespondersError || (error instanceof Error && error.cause instanceof NoRespondersError);
+
 function asCommandError(
   cause: unknown,
   about: { what: string; id: string; timeoutMs: number; signal: AbortSignal | undefined },
 ): Error {
   const { what, id, timeoutMs, signal } = about;
-  if (
-    cause instanceof NoRespondersError ||
-    (cause instanceof Error && cause.cause instanceof NoRespondersError)
-  ) {
+  if (isNoResponders(cause)) {
     const message = `${what} was not done: no coordinator leads, or this node has no way to the hub now`;
     return new CommandRefused("no-coordinator", message, { cause });
   }
