@@ -88,7 +88,7 @@ export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: n
     ],
   ];
   if (heartbeat) {
-    const { outbox, disk, load, build, startedMs } = heartbeat;
+    const { outbox, disk, load, build, server, startedMs } = heartbeat;
     rows.push(
       [
         "outbox",
@@ -96,7 +96,10 @@ export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: n
       ],
       ["disk", `${byteWords(disk.freeBytes)} free, runway ${runwayWords(node)}`],
       ["load", load.toFixed(2)],
-      ["daemon", `${build}, started ${durationWords(Math.max(0, nowMs - startedMs) / 1000)} ago`],
+      [
+        "daemon",
+        `${build}${server === undefined ? "" : `, nats-server ${server}`}, started ${durationWords(Math.max(0, nowMs - startedMs) / 1000)} ago`,
+      ],
     );
   }
   return [

@@ -57,12 +57,13 @@ export class Fleet {
 
   /** Takes the configured nodes over; those no longer configured stay while they are linked or speak. */
   configure(config: Config): void {
-    const { node: name, region, capabilities, leaves } = config;
+    const { node: name, region, capabilities, leaves, nats } = config;
     this.#detector = detectorOf(config);
     this.#sources = config.discovery.methods.filter(isSource);
     this.#keys = new Map(leaves.map((leaf) => [leaf.name, leaf.publicKey]));
     this.#known(name).role = "hub";
-    this.#say("configuration", [{ name, region, capabilities }, ...leaves].map(asDiscovered));
+    const hub = { name, region, capabilities, url: nats.url };
+    this.#say("configuration", [hub, ...leaves].map(asDiscovered));
   }
 
   /** Takes over what a source of discovery lists now: all of it, each time. */

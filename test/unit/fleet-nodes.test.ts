@@ -130,10 +130,14 @@ describe("a fleet", () => {
     fleet.onHeartbeat(heartbeatOf("hub"), nowMs);
     expect(fleet.get("hub", nowMs)?.health.state).toBe("up");
     fleet.onOwnServer("hub", false, nowMs + 10);
-    expect(fleet.get("hub", nowMs + 10)?.health).toMatchObject({
-      state: "unreachable",
-      checks: { link: "down" },
-    });
+    expect(fleet.get("hub", nowMs + 10)?.health).toMatchObject({ state: "unreachable" });
+    for (let ms = 100; ms < 5_000; ms += 100) {
+      const { probes } = fleet.turn(nowMs + ms, { asks: 0, probes: 10 });
+      for (const { name, url, atMs } of probes) {
+        if (url === config().nats.url) fleet.onProbe(name, "refused", atMs, nowMs + ms);
+      }
+    }
+    expect(fleet.get("hub", nowMs + 5_000)?.health).toMatchObject({ state: "down", part: "server" });
   });
 });
 
