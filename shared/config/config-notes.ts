@@ -6,9 +6,6 @@ import { valueAt } from "./document-value.ts";
 /** Keys, with all below them, that this build reads and checks, and nothing more. */
 export const NOT_ACTED_ON_YET: readonly string[] = ["health", "audit", "snapshotInterval", "cacheSize"];
 
-/** Methods of discovery that are known and not there yet. */
-const NOT_ASKED_YET: readonly string[] = ["kubernetes"];
-
 /** Whether a key is one of those. `path`: as `discovery.methods`. */
 export function isNotActedOnYet(path: string): boolean {
   return NOT_ACTED_ON_YET.some((key) => path === key || path.startsWith(`${key}.`));
@@ -22,9 +19,6 @@ export function configNotes(config: Config): string[] {
   const notes = allKeyPaths(configDocument)
     .filter((path) => isNotActedOnYet(path) && isAskedFor(config, path))
     .map((path) => `${path} is read and checked, but this build does not act on it yet`);
-  for (const method of config.discovery.methods.filter((one) => NOT_ASKED_YET.includes(one))) {
-    notes.push(`discovery.methods names ${method}, which this build does not ask yet`);
-  }
   if (config.nats.syncInterval !== "always") {
     notes.push(
       `nats.syncInterval is ${config.nats.syncInterval}: a power cut can take back events acknowledged within that time`,

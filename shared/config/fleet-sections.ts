@@ -19,6 +19,9 @@ const staticNode = z.strictObject({
   }),
 });
 
+/** Where every pod has what it may ask the API server with. */
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 export const discoverySection = z.strictObject({
   methods: key(
     z
@@ -68,6 +71,32 @@ export const discoverySection = z.strictObject({
   consulRegister: key(z.boolean().default(false), {
     what: "Enters this node itself into Consul's catalogue, as consulService; from the next start.",
     write: "true or false",
+  }),
+  kubernetesUrl: key(url("https", "http").default("https://kubernetes.default.svc"), {
+    what: "Kubernetes' API server (method kubernetes); the default is right in every pod.",
+    write: '"https://kubernetes.default.svc"',
+  }),
+  kubernetesNamespace: key(label.default("default"), {
+    what: "Namespace of the EndpointSlices.",
+    write: 'the name of a namespace, as "default"',
+  }),
+  kubernetesSelector: key(
+    z
+      .string()
+      .regex(/^[^\s,]+(,[^\s,]+)*$/, "must be a label selector")
+      .default("kubernetes.io/service-name=cim"),
+    {
+      what: "Label selector of the EndpointSlices that list the nodes.",
+      write: 'a label selector, as "kubernetes.io/service-name=cim"',
+    },
+  ),
+  kubernetesTokenFile: key(absolutePath.nullable().default(`${SERVICE_ACCOUNT}/token`), {
+    what: "File with the token for Kubernetes, read for each question; null: none.",
+    write: "an absolute path, or null",
+  }),
+  kubernetesCaFile: key(absolutePath.nullable().default(`${SERVICE_ACCOUNT}/ca.crt`), {
+    what: "File with the certificates that Kubernetes' API server is judged by; null: the system's.",
+    write: "an absolute path, or null",
   }),
 });
 

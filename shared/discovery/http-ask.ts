@@ -28,6 +28,12 @@ const LARGEST_BODY = 64 * 1024 * 1024;
  */
 export async function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
   const response = await openHttp(question);
+  const body = await readBody(response);
+  return { status: response.statusCode ?? 0, headers: response.headers, body };
+}
+
+/** Reads an answer to its end. @throws Error when it breaks off or has none */
+export async function readBody(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -38,8 +44,7 @@ export async function askHttp(question: HttpQuestion): Promise<HttpAnswer> {
     }
     chunks.push(chunk);
   }
-  const body = Buffer.concat(chunks).toString("utf8");
-  return { status: response.statusCode ?? 0, headers: response.headers, body };
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** The same up to the head of the answer; who does not read the body to its end destroys it. */

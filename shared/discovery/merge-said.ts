@@ -5,7 +5,14 @@ import type { DiscoveredNode, Witness } from "./discovered-node.ts";
  * an operator wrote down by hand, then a catalogue that asks for a
  * token, then what anything on the network answers.
  */
-export const PRECEDENCE: readonly Witness[] = ["heartbeat", "configuration", "static", "consul", "dns"];
+export const PRECEDENCE: readonly Witness[] = [
+  "heartbeat",
+  "configuration",
+  "static",
+  "kubernetes",
+  "consul",
+  "dns",
+];
 
 /** A node as all that is said of it together has it. */
 export interface MergedNode {

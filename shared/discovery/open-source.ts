@@ -10,6 +10,10 @@ export async function openSource(name: SourceName, settings: Settings, init: Sou
   switch (name) {
     case "static":
       return new StaticSource({ ...init, staticNodes: settings.staticNodes });
+    case "kubernetes": {
+      const { KubernetesSource } = await import("./kubernetes/kubernetes-source.ts");
+      return new KubernetesSource({ ...init, ...settings });
+    }
     case "consul": {
       const { ConsulSource } = await import("./consul/consul-source.ts");
       return new ConsulSource({ ...init, ...settings });
@@ -28,6 +32,13 @@ export function sourceOptions(name: SourceName, settings: Settings): string {
 
 const OPTIONS: Readonly<Record<SourceName, readonly (keyof Settings)[]>> = {
   static: ["staticNodes"],
+  kubernetes: [
+    "kubernetesUrl",
+    "kubernetesNamespace",
+    "kubernetesSelector",
+    "kubernetesTokenFile",
+    "kubernetesCaFile",
+  ],
   consul: ["consulAddr", "consulService", "consulDatacenter", "consulTokenFile"],
   dns: ["dnsQuery", "dnsServers"],
 };

@@ -72,5 +72,6 @@ function withoutFaults(entry: RawEntry, wrong: string[]): DiscoveredNode {
 
 /** Foreign text as a message may hold it: short, and without what moves a terminal's cursor. */
 function shown(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  const short = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return JSON.stringify(short).replace(/[\p{Cc}\p{Cf}]/gu, "�");
 }
