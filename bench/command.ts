@@ -6,18 +6,19 @@ import { type Figure, median, progress, report, type Spread, spreadOf } from "./
 import { readOptions } from "./support/options.ts";
 
 const USAGE = `
-npm run bench -- command [--seconds 5] [--rounds 5] [--under-way 64] [--quick] [--json]
+npm run bench -- command [--seconds 1] [--rounds 15] [--under-way 64] [--quick] [--json]
 
 A command from a program on leaf1 that a program on leaf2 answers, over the real way: leaf1's server, the hub's, the
 coordinator, leaf2's, and back past the coordinator. Beside it, in turn, the bare engine's: a plain NATS request between
 the same two leaves of a fleet without cim, which takes the same way without the coordinator. Both programs are plain
 clients in this process, the body has 100 bytes. Beside them the same command by a route that the caller keeps. Once with --under-way requests at a time, for the rate, and once with
-one at a time, for the time of one. The ratio is the median of the rounds'; each round is both, one after the other.
+one at a time, for the time of one. Rounds are short and each is all of them, one after the other, so that what else runs on
+the machine hits all alike; the ratio is the median of the rounds'.
 `;
 
 const options = readOptions(USAGE, { values: ["seconds", "rounds", "under-way"] });
-const seconds = options.number("seconds", options.quick ? 1 : 5);
-const rounds = options.number("rounds", options.quick ? 2 : 5);
+const seconds = options.number("seconds", options.quick ? 0.5 : 1);
+const rounds = options.number("rounds", options.quick ? 3 : 15);
 const underWay = options.number("under-way", 64);
 const BODY = JSON.stringify({ id: "bench", command: "Place", data: "x".repeat(58) });
 const TIMEOUT_MS = 20_000;

@@ -152,7 +152,8 @@ export class RouteView {
   #catchUp(found: RouteClass): void {
     const near = this.nearOf(found.request);
     const missed = this.version - found.version;
-    const moved = near !== null && found.places !== this.#places;
+    const { strategy, near: wanted } = found.request;
+    const moved = strategy === "location-aware" && wanted !== null && found.places !== this.#places;
     let right = found.version >= this.#firstChange && missed <= MOST_REPLAYED && !moved;
     for (let change = found.version; right && change < this.version; change++) {
       const at = this.#changes[change - this.#firstChange] as number;
