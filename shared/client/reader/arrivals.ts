@@ -7,10 +7,11 @@ const TAKEN_AT_ONCE = 256;
 /** One of the two streams that are read side by side. What waits is in the reader, which bounds it. */
 export class Arrivals {
   readonly reader: StreamReader;
-  #coming: Promise<void> | undefined;
+  #isAsking = false;
   #here: StoredMessage[] = [];
   #failure: unknown;
   #failed = false;
+  #wake: (() => void) | undefined;
 
   constructor(reader: StreamReader) {
     this.reader = reader;
@@ -21,21 +22,17 @@ export class Arrivals {
     return this.#here.length + this.reader.waiting;
   }
 
-  /** Resolves when there is something to take, or an error. */
-  arrived(): Promise<void> {
-    if (this.#here.length > 0 || this.#failed) return Promise.resolve();
-    this.#coming ??= this.reader.next(TAKEN_AT_ONCE).then(
-      (messages) => {
-        this.#here = messages;
-        this.#coming = undefined;
-      },
-      (error: unknown) => {
-        this.#failure = error;
-        this.#failed = true;
-        this.#coming = undefined;
-      },
-    );
-    return this.#coming;
+  /**
+   * Calls back when there is something to take, or an error; whoever asked before is forgotten. Not a promise: one that a
+   * quiet stream leaves open for days would keep all that was ever hung on it, which is each wait for the other stream.
+   */
+  whenHere(wake: () => void): void {
+    if (this.#here.length > 0 || this.#failed) {
+      wake();
+      return;
+    }
+    this.#wake = wake;
+    if (!this.#isAsking) void this.#ask();
   }
 
   /** What is here, possibly nothing. @throws ReaderBroken */
@@ -46,6 +43,20 @@ export class Arrivals {
       return messages;
     }
     if (this.#failed) throw this.#failure;
-    return this.#coming !== undefined ? [] : this.reader.take(TAKEN_AT_ONCE);
+    return this.#isAsking ? [] : this.reader.take(TAKEN_AT_ONCE);
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsking = true;
+    try {
+      this.#here = await this.reader.next(TAKEN_AT_ONCE);
+    } catch (error) {
+      this.#failure = error;
+      this.#failed = true;
+    }
+    this.#isAsking = false;
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
   }
 }

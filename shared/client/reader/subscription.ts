@@ -277,14 +277,15 @@ export class Subscription implements AsyncIterable<CimEvent> {
   }
 
   /** Waits for any of these. @returns false: none came in time */
-  async #arrives(streams: readonly (Arrivals | undefined)[], timeoutMs?: number): Promise<boolean> {
-    const arrivals = streams.flatMap((one) => (one ? [one.arrived().then(() => true)] : []));
-    if (timeoutMs === undefined) return await Promise.race(arrivals);
-    const stop = new AbortController();
-    const late = sleep(timeoutMs, false, { signal: stop.signal }).catch(() => false);
-    const came = await Promise.race([late, ...arrivals]);
-    stop.abort();
-    return came;
+  #arrives(streams: readonly (Arrivals | undefined)[], timeoutMs?: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs, false);
+      const came = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      for (const stream of streams) stream?.whenHere(came);
+    });
   }
 
   #event(message: StoredMessage): CimEvent {
