@@ -463,7 +463,7 @@ describe("cim status and nodes", () => {
         return code === 1 && /^leaf1 +down /m.test(stdout) && stdout;
       });
       expect(told).toMatch(/^leaf1 +down /m);
-      const why = /^error {4}leaf1: down: its server holds the link, its agent is silent/m;
+      const why = /^error {4}leaf1: down: its server answers, its agent does not/m;
       await eventually(async () => {
         const { code, stdout } = await run("status");
         return code === 1 && why.test(stdout);
