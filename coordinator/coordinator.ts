@@ -8,6 +8,7 @@ import { formatReign } from "../shared/protocol/reign.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
 import { EventTotals } from "./fleet/event-totals.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { showFleetMetrics } from "./fleet/fleet-metrics.ts";
 import { FleetWatch } from "./fleet/fleet-watch.ts";
 import { IngestTimes } from "./fleet/ingest-times.ts";
 import { LagWatch } from "./fleet/lag-watch.ts";
@@ -252,32 +253,11 @@ export class Coordinator implements Daemon {
       conditions: this.#frame.conditions,
       events: this.#watch.feed,
     });
-    const hub = this.#config.node;
-    this.#frame.metrics.readFrom("cim_events_processed_total", () => this.#totals.events());
-    this.#frame.metrics.readFrom("cim_refused_total", () => this.#totals.refusals());
-    this.#frame.metrics.readFrom("cim_link_up", () =>
-      this.#nodes().map((node) => [{ node: node.name }, node.link.up ? 1 : 0] as const),
-    );
-    this.#frame.metrics.readFrom("cim_node_health", () =>
-      this.#nodes().flatMap(({ name, health }) =>
-        (["up", "unreachable", "down"] as const).map(
-          (state) => [{ node: name, state }, health.state === state ? 1 : 0] as const,
-        ),
-      ),
-    );
-    this.#frame.metrics.readFrom("cim_replication_lag_events", () => {
-      const { origins, copies } = this.#replication();
-      return [
-        ...origins.map(({ node, lagEvents }) => [{ origin: node, node: hub }, lagEvents ?? 0] as const),
-        ...copies.map(({ node, lagEvents }) => [{ origin: "log", node }, lagEvents] as const),
-      ];
-    });
-    this.#frame.metrics.readFrom("cim_replication_lag_seconds", () => {
-      const { origins, copies } = this.#replication();
-      return [
-        ...origins.map(({ node, lagSeconds }) => [{ origin: node, node: hub }, lagSeconds ?? 0] as const),
-        ...copies.map(({ node, lagSeconds }) => [{ origin: "log", node }, lagSeconds] as const),
-      ];
+    showFleetMetrics(this.#frame.metrics, {
+      hub: this.#config.node,
+      totals: this.#totals,
+      nodes: () => this.#nodes(),
+      replication: () => this.#replication(),
     });
   }
 
