@@ -54,8 +54,9 @@ export function register(program: Command): void {
 }
 
 /** What a source says of a node, as "nats://10.0.0.2:4222, region eu, gpu". */
-function saidWords({ url, region, capabilities }: NodeView["said"][number]): string {
-  const words = [url, region && `region ${region}`, capabilities.join(", ")].filter(Boolean);
+function saidWords({ url, region, capabilities, leafUrl }: NodeView["said"][number]): string {
+  const links = leafUrl && `links at ${leafUrl}`;
+  const words = [url, links, region && `region ${region}`, capabilities.join(", ")].filter(Boolean);
   return words.join(", ") || "nothing but the name";
 }
 

@@ -45,13 +45,15 @@ export interface Said {
   readonly url: string | null;
   readonly region: string | null;
   readonly capabilities: readonly string[];
+  /** Of a hub: where leaves link to it. */
+  readonly leafUrl: string | null;
 }
 
 export function saidInOrder(said: ReadonlyMap<Witness, DiscoveredNode>): Said[] {
   return PRECEDENCE.flatMap((source) => {
     const words = said.get(source);
     if (!words) return [];
-    const { url = null, region = null, capabilities = [] } = words;
-    return { source, url, region, capabilities };
+    const { url = null, region = null, capabilities = [], leafUrl = null } = words;
+    return { source, url, region, capabilities, leafUrl };
   });
 }

@@ -159,12 +159,20 @@ describe("asking", () => {
 });
 
 describe("hostile answers", () => {
+  /** What is listed where a forgery is believed. */
+  const forged = {
+    answers: [{ type: "SRV" as const, name: SERVICE, ttl: 1, data: { port: 1, target: "forged.cim.test" } }],
+    additionals: [],
+  };
   const hostile: Readonly<Record<string, Misbehaviour>> = {
-    "another id": (query, honest) => [encode({ ...honest, id: ((query.id ?? 0) + 1) & 0xffff })],
+    "another id": (query, honest) => [encode({ ...honest, ...forged, id: ((query.id ?? 0) + 1) & 0xffff })],
     "another question": (_, honest) => [
-      encode({ ...honest, questions: [{ type: "SRV", name: "_x._tcp.cim.test" }] }),
+      encode({ ...honest, ...forged, questions: [{ type: "SRV", name: "_x._tcp.cim.test" }] }),
     ],
-    "a query": (_, honest) => [encode({ ...honest, type: "query" })],
+    "another type of question": (_, honest) => [
+      encode({ ...honest, ...forged, questions: [{ type: "TXT", name: SERVICE }] }),
+    ],
+    "a query": (_, honest) => [encode({ ...honest, ...forged, type: "query" })],
     "a name that points at itself": (_, honest) => {
       const packet = encode({ ...honest, answers: [], additionals: [], authorities: [] });
       packet.writeUInt16BE(1, 6);
@@ -206,6 +214,7 @@ describe("hostile answers", () => {
       await using seen = look(zone.address);
       await seen.lists([A, B]);
       expect(seen.reports.every((one) => one.kind === "listing" && one.nodes.length === 2)).toBe(true);
+      expect(JSON.stringify(seen.reports)).not.toContain("forged");
     });
   }
 
