@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { AckPolicy, DeliverPolicy, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectCim } from "../../shared/client/connect-cim.ts";
 import { checkServerConfig } from "../../shared/nats/check-server-config.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
 import { createUserKey } from "../../shared/nats/nkeys.ts";
@@ -203,6 +204,18 @@ describe("cim-events", () => {
     const ordered = await (await js.consumers.get("CIM_EVENTS")).next({ expires: 30_000 });
     expect(ordered?.subject).toBe("cim.events.person.ada.PersonCreated");
     expect(await manager.streams.getMessage("CIM_EVENTS", { seq: 2 })).toMatchObject({ seq: 2 });
+  });
+
+  test("reads own events and the log's as one stream, also on a hub", async () => {
+    await using cim = await connectCim({ url: fleet.hub.url, seed: keys["cim-events"].seed });
+    const { id } = await cim.append({ domain: "merged", type: "Appended" });
+    const signal = AbortSignal.timeout(60_000);
+    const ids: string[] = [];
+    for await (const event of cim.subscribe({ from: "start", domain: "merged", signal })) {
+      ids.push(event.id);
+      break;
+    }
+    expect(ids).toEqual([id]);
   });
 
   test("cannot take a leaf's consumer under another subject of the API", async () => {
