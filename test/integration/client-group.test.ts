@@ -251,6 +251,14 @@ test("partitions are shared when members come, given on with all saved when one 
   await third.end();
 });
 
+test("a client that is closed ends the loops of its groups without an error", async () => {
+  const other = await connectCim({ url: server.url });
+  const reading = new Reading(other);
+  await eventually(() => reading.reader.partitions.length === 4);
+  await other.close();
+  await reading.done;
+});
+
 test("batches are of one partition; a name is of a group or of one process; rm ends a group", async () => {
   written = 0;
   await append(60);

@@ -5,16 +5,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { readerNeeds } from "../../agent/outbox/reader-needs.ts";
 import {
   type CimClient,
   type CimEvent,
   connectCim,
   type NamedReaderOptions,
+  ReaderAhead,
   ReaderTaken,
   StoreUnavailable,
 } from "../../shared/client/connect-cim.ts";
-import { decodeCheckpoint } from "../../shared/client/reader/checkpoint.ts";
+import { decodeCheckpoint, encodeCheckpoint, NOWHERE } from "../../shared/client/reader/checkpoint.ts";
 import { KeptCheckpoint } from "../../shared/client/reader/kept-checkpoint.ts";
+import { knownReaders } from "../../shared/client/reader/known-readers.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
 import { ensureStream } from "../../shared/nats/ensure-stream.ts";
 import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
@@ -234,4 +237,20 @@ test("cim readers lists, shows and forgets names", async () => {
   }
   expect((await run("show", "billing")).code).toBe(2);
   expect(await read(1, 1)).toEqual(["own-1"]);
+});
+
+test("a new name whose place can't be read yet says so as a reader without a name does, and is not taken", async () => {
+  const from = encodeCheckpoint({ ...NOWHERE, log: "7-zz.9" });
+  const ahead = cim.subscribe({ durable: "early", from, waitMs: 0 });
+  await expect(ahead[Symbol.asyncIterator]().next()).rejects.toThrow(ReaderAhead);
+  expect(await knownReaders(nc, "test")).toEqual([]);
+});
+
+test("a record that nobody can read by is no reader's, and does not hide the others", async () => {
+  await append(1, 1);
+  await read(1, 1);
+  const odd = { kind: "reader", owner: "x", filter: { domain: "not one word" } };
+  await nc.request("cim.readers.odd", JSON.stringify(odd));
+  expect((await knownReaders(nc, "test")).map(({ name }) => name)).toEqual(["billing"]);
+  expect(await readerNeeds(nc, "test")).toHaveLength(1);
 });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { readerSubject } from "../../protocol/subjects.ts";
+import { ClientClosed } from "../append-errors.ts";
 import { GroupMember } from "./group-member.ts";
 import { DEFAULT_LEASE_MS, type GroupReaderOptions } from "./group-options.ts";
 import { partitionOf } from "./group-plan.ts";
@@ -46,7 +47,8 @@ export class GroupLoop implements AsyncDisposable {
       begin: () => this.#subscription(from).beginning(),
       onBeat: (record) => this.#settle(record),
       onNotice: (line) => onNotice?.(line),
-      onFailure: (error) => this.end(error),
+      // A client that is closed ends its loops, as a signal does.
+      onFailure: (error) => this.end(error instanceof ClientClosed ? undefined : error),
     });
     signal?.addEventListener("abort", this.#onAbort);
   }
@@ -154,9 +156,11 @@ export class GroupLoop implements AsyncDisposable {
     });
     this.#held.set(partition, holding);
     this.#out.add(holding);
-    holding.read().catch((error: unknown) => {
+    // Nothing comes any more, as the client was closed.
+    const end = (error?: unknown) => {
       if (!holding.ended) this.end(error);
-    });
+    };
+    holding.read().then(() => end(), end);
   }
 
   /** Gives a partition back when what was handed out is saved, or half a lease has passed. */

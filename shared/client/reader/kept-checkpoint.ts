@@ -84,7 +84,8 @@ export class KeptCheckpoint {
 
   /** Gives the name back, with what is saved; from then on nothing can be. */
   async release(): Promise<void> {
-    await this.#writing?.catch(() => undefined);
+    // Who waits for a write may begin the next one.
+    while (this.#writing !== undefined) await this.#writing.catch(() => undefined);
     if (this.taken) return;
     this.taken = new ReaderTaken(
       `${this.#init.name} on ${this.#init.node} was given to another process: what was not saved is handled there again`,

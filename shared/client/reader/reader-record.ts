@@ -1,12 +1,18 @@
 import * as z from "zod";
-import type { ReadFilter, Words } from "./subscribe-options.ts";
+import { filtersOf, type ReadFilter, type Words } from "./subscribe-options.ts";
 
 const words = z.union([z.string(), z.array(z.string()).readonly()]).optional();
-const filter = z.object({
-  domain: words,
-  aggregate: words,
-  type: words,
-});
+/** Whoever may append may write these records, and one that nobody can read by is not to stop who looks at all of them. */
+const filter = z.object({ domain: words, aggregate: words, type: words }).refine(isFilter);
+
+function isFilter(of: ReadFilter): boolean {
+  try {
+    filtersOf(of);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const record = z.discriminatedUnion("kind", [
   z.object({

@@ -4,16 +4,20 @@ import { streamState, unlessMissing } from "../../nats/jetstream-api.ts";
 import { Backoff, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { ClientClosed, StoreUnavailable } from "../append-errors.ts";
-import { ReaderDiffers, ReaderTaken } from "./reader-errors.ts";
+import { CheckpointInvalid, EventsGone, ReaderAhead, ReaderDiffers, ReaderTaken } from "./reader-errors.ts";
 
 /** A server that restarts is back by then; a program is to know of one that is not. */
 const GIVE_UP_MS = 30_000;
+
+/** What no other try would change. */
+const FINAL = [CheckpointInvalid, EventsGone, ReaderAhead, ReaderDiffers, ReaderTaken];
 
 /**
  * Tries something with `CIM_READERS` again while the node can't be reached or restarts. `attempt` gives undefined to be
  * tried again at once: somebody else wrote.
  *
  * @throws {StoreUnavailable} for so long that the program should know
+ * @throws {ReaderTaken} and the other errors of readers, as `attempt` does
  */
 export async function untilStored<T>(
   nc: NatsConnection,
@@ -30,7 +34,7 @@ export async function untilStored<T>(
       const done = await attempt();
       if (done !== undefined) return done;
     } catch (error) {
-      if (error instanceof ReaderTaken || error instanceof ReaderDiffers) throw error;
+      if (FINAL.some((kind) => error instanceof kind)) throw error;
       if (nc.isClosed()) throw new ClientClosed();
       failure = error;
     }
