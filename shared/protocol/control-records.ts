@@ -13,7 +13,6 @@ export const reignRecord = z.object({
   /** Last position of the log before it; null at the log's birth. */
   previous: z.object({ reign, index: z.number().int() }).nullable(),
 });
-export type ReignRecord = z.infer<typeof reignRecord>;
 
 /**
  * On the fence's own subject. Every batch of a reign expects the newest message there to be the one that opened it. A
@@ -31,7 +30,6 @@ export const laneRecord = z.object({
   /** Last event that both incarnations share. */
   common: mark,
 });
-export type LaneRecord = z.infer<typeof laneRecord>;
 
 /** An event the sequencer would not take. It moves the lane's mark like an event does. */
 export const refusedRecord = z.object({
@@ -51,7 +49,6 @@ export const holeRecord = z.object({
   after: z.number().int().min(0),
   before: z.number().int().min(1),
 });
-export type HoleRecord = z.infer<typeof holeRecord>;
 
 const laneMarks = z.object({
   node: z.string(),

@@ -72,7 +72,6 @@ export const printsReply = z.object({
   reign,
   known: z.array(z.boolean()),
 });
-export type PrintsReply = z.infer<typeof printsReply>;
 
 /** Answer to a block that continued the lane. `accepted` keeps the pipe full, `confirmed` is what may be trimmed. */
 export const takenReply = z.object({
@@ -92,7 +91,6 @@ export const expectedReply = z.object({
   mark,
   confirmed: z.number().int().min(0),
 });
-export type ExpectedReply = z.infer<typeof expectedReply>;
 
 /** Not now, or not in this form. `retry`: the same again later; else something must be changed first. */
 export const rejectedReply = z.object({
@@ -101,7 +99,6 @@ export const rejectedReply = z.object({
   retry: z.boolean(),
   reason: z.string(),
 });
-export type RejectedReply = z.infer<typeof rejectedReply>;
 
 export const ingestReply = z.discriminatedUnion("kind", [
   laneReply,
@@ -172,4 +169,3 @@ export const acceptHoleRequest = z.object({
   after: z.number().int().min(0),
   before: z.number().int().min(1),
 });
-export type AcceptHoleRequest = z.infer<typeof acceptHoleRequest>;

@@ -26,11 +26,6 @@ export function sameReign(a: Reign, b: Reign): boolean {
   return a.epoch === b.epoch && a.id === b.id;
 }
 
-/** True when `a` must yield to `b`: a lower epoch. Equal epochs with different ids are settled by whoever takes a higher one. */
-export function isOlderReign(a: Reign, b: Reign): boolean {
-  return a.epoch < b.epoch;
-}
-
 export function formatLogPosition(position: LogPosition): string {
   return `${formatReign(position.reign)}.${position.index}`;
 }

@@ -21,7 +21,6 @@ export const SUBJECT = {
 export type ControlKind = "reign" | "lane" | "refused" | "marks" | "hole" | "copy";
 
 export const ingestSubject = (node: string): string => `cim.ingest.${node}`;
-export const coordinatorSubject = (node: string, verb: string): string => `cim.coordinator.${node}.${verb}`;
 export const heartbeatSubject = (node: string): string => `cim.node.${node}.heartbeat`;
 export const controlSubject = (node: string, verb: string): string => `cim.node.${node}.control.${verb}`;
 export const statusSubject = (node: string): string => `cim.node.${node}.status`;
