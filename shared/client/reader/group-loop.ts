@@ -179,6 +179,7 @@ export class GroupLoop implements AsyncDisposable {
   }
 
   async #release(holding: PartitionHolding): Promise<void> {
+    if (this.#nc.isClosed()) return;
     try {
       await holding.progress();
       await holding.kept.release();

@@ -69,6 +69,7 @@ export class GroupMember {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     const { nc, node, name, leaseMs, onNotice } = this.#init;
+    if (nc.isClosed()) return;
     const leave = async () => {
       const found = await readRecord(nc, this.#subject);
       if (found?.record?.kind !== "group" || !(this.id in found.record.members)) return true;
