@@ -16,6 +16,8 @@ import { routeNode } from "../support/route-fleet.ts";
 /** The way of commands over the real servers with their generated configuration: the router, and no other daemon. */
 
 const PATIENT = { timeout: 20_000 };
+/** Of a try that is repeated: while interest is on its way, a request may be lost. */
+const TRY_MS = 1_000;
 const LEAVES = ["leaf1", "leaf2", "leaf3"];
 
 let fleet: NatsFleet;
@@ -83,7 +85,7 @@ async function routerOf(nodes: Readonly<Record<string, Partial<RouteNode>>>): Pr
   // The interest has to come to every leaf.
   for (const node of ["hub", ...LEAVES]) {
     await eventually(
-      async () => (await program(node).request("cim.commands.x", "", PATIENT)) !== undefined,
+      async () => (await program(node).request("cim.commands.x", "", { timeout: TRY_MS })) !== undefined,
       PATIENCE,
     );
   }
@@ -112,7 +114,7 @@ async function answering(node: string, command = "Place", answer = `done on ${no
 async function known(node: string, subject: string): Promise<void> {
   const reply = `cim.node.${node}.reply.probe`;
   await eventually(
-    () => hub.request(subject, "probe", { timeout: 1_000, noMux: true, reply }).then(() => true),
+    () => hub.request(subject, "probe", { timeout: TRY_MS, noMux: true, reply }).then(() => true),
     PATIENCE,
   );
 }
@@ -196,7 +198,7 @@ test("while nobody leads, the server itself says so at once", async () => {
   await hub.flush();
   await eventually(
     () =>
-      sendCommand(program("leaf1"), { domain: "orders", command: "Place" }, { timeoutMs: 20_000 }).then(
+      sendCommand(program("leaf1"), { domain: "orders", command: "Place" }, { timeoutMs: TRY_MS }).then(
         () => false,
         (error: unknown) => error instanceof Error && "code" in error && error.code === "no-coordinator",
       ),
@@ -339,8 +341,8 @@ test("a route that is kept leads past the coordinator until the fleet changes", 
     const kept = new KeptRoutes(program(node), node);
     open.push({ stop: () => kept.close() });
     const send = () =>
-      sendCommand(program(node), { domain: "orders", command: "Place" }, { timeoutMs: 20_000 }, kept);
-    await send();
+      sendCommand(program(node), { domain: "orders", command: "Place" }, { timeoutMs: TRY_MS }, kept);
+    await eventually(send, PATIENCE);
     // A notice of a change may still be on its way: then it is asked once more, and begins again.
     await eventually(async () => {
       const [twoBefore, threeBefore, decided] = [two(), three(), decisions];
