@@ -28,15 +28,13 @@ export function fleetProblems({ status, nodes }: FleetView): Problem[] {
     if (health.state === "up") continue;
     problems.push({ severity: "error", node: name, text: `${health.state}: ${health.evidence.join(", ")}` });
   }
-  const seen = new Set<string>();
+  const told = new Set(status.conditions.flatMap((one) => ("text" in one ? one.text : [])));
   for (const condition of status.conditions) {
     // That it does not lead is said above, in full.
     if (condition.code === "coordinator-not-leading") continue;
-    const problem = problemOf(condition, status.hub);
-    // A hub's own conditions come from its coordinator and with its heartbeat.
-    const id = `${problem.node} ${problem.text}`;
-    if (!seen.has(id)) problems.push(problem);
-    seen.add(id);
+    // A hub's own conditions come from its coordinator, which knows what each is about, and with its heartbeat.
+    if (!("text" in condition) && condition.node === status.hub && told.has(condition.detail)) continue;
+    problems.push(problemOf(condition, status.hub));
   }
   const rank = { error: 0, warning: 1, info: 2 };
   return problems.toSorted((a, b) => rank[a.severity] - rank[b.severity]);

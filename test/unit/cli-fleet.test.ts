@@ -152,6 +152,13 @@ describe("cim status", () => {
       ],
     });
     expect(fleetProblems(twice)).toHaveLength(1);
+    // Also where the coordinator knows what it is about, and another node's of the same text is another's.
+    const [first, second] = twice.status.conditions;
+    const about = { ...first, subject: "dns" } as typeof first;
+    const others = { ...second, node: "leaf1" } as typeof second;
+    const conditions = [about, second, others].filter((one) => one !== undefined);
+    const problems = fleetProblems(view([node("hub"), node("leaf1")], { conditions }));
+    expect(problems.map((problem) => problem.node)).toEqual(["dns", "leaf1"]);
   });
 });
 
