@@ -1,4 +1,5 @@
-import type { Coordinates, RouteNode } from "./route-node.ts";
+import type { Coordinates } from "../../shared/protocol/messages.ts";
+import type { RouteNode } from "./route-node.ts";
 
 const EARTH_RADIUS_KM = 6371;
 const radians = (degrees: number): number => (degrees * Math.PI) / 180;

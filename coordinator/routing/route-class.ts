@@ -1,5 +1,6 @@
+import type { Coordinates } from "../../shared/protocol/messages.ts";
 import { EXCLUSIONS, type Exclusion, exclusionOf } from "./filters.ts";
-import type { Coordinates, RouteEntry, RouteRequest } from "./route-node.ts";
+import type { RouteEntry, RouteRequest } from "./route-node.ts";
 import { standingOf } from "./strategies.ts";
 
 /**

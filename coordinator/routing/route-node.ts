@@ -1,8 +1,5 @@
-/** A place on the earth, degrees. */
-export interface Coordinates {
-  readonly latitude: number;
-  readonly longitude: number;
-}
+import type { Coordinates } from "../../shared/protocol/messages.ts";
+import type { HealthState } from "../health/verdict.ts";
 
 /** A leaf as far as a choice depends on it. */
 export interface RouteNode {
@@ -10,7 +7,7 @@ export interface RouteNode {
   readonly region: string;
   readonly coordinates: Coordinates | null;
   readonly capabilities: readonly string[];
-  readonly health: "up" | "unreachable" | "down";
+  readonly health: HealthState;
   /** Suspected, or coming and going: still up, but the others are asked first. */
   readonly doubtful: boolean;
   /** Domains that its copy follows; `*` is all. */

@@ -1,9 +1,10 @@
 import { LRUCache } from "lru-cache";
+import type { Coordinates } from "../../shared/protocol/messages.ts";
 import { middleOf } from "./distance.ts";
 import type { Exclusion } from "./filters.ts";
 import { HandlerGroups } from "./handler-groups.ts";
 import { RouteClass } from "./route-class.ts";
-import type { Coordinates, NodeLoad, RouteEntry, RouteNode, RouteRequest } from "./route-node.ts";
+import type { NodeLoad, RouteEntry, RouteNode, RouteRequest } from "./route-node.ts";
 
 /** What all kinds of request that are kept at hand may hold together, entries: some 64 MB. */
 const MOST_KEPT = 8_000_000;

@@ -50,7 +50,7 @@ export class Routing {
     this.#router = new CommandRouter({
       nc,
       hub: config.node,
-      here: { region: config.region, coordinates: null },
+      here: { region: config.region, coordinates: config.coordinates },
       view: this.#routes.view,
       asks: this.#asks,
       stillLeads,

@@ -1,5 +1,6 @@
+import type { Coordinates } from "../../shared/protocol/messages.ts";
 import { distanceKm } from "./distance.ts";
-import type { Coordinates, RouteEntry, RouteNode, RouteRequest, StrategyName } from "./route-node.ts";
+import type { RouteEntry, RouteNode, RouteRequest, StrategyName } from "./route-node.ts";
 
 /**
  * A way to choose among the leaves that fit. It gives each a standing, and picks one of those whose standing is best. Both
