@@ -60,8 +60,8 @@ export interface CimClient extends AsyncDisposable {
   readonly node: string;
   /**
    * Appends an event to the node's outbox; resolves when it is synced there. Works the same whether the node's link is
-   * up or not. Calls that overlap share one sync (group commit) and are stored in the order they were made; each has its
-   * own result.
+   * up or not. Calls that overlap share one sync (group commit) and are stored in the order they were made, but for one that
+   * expects a version for which a call before it, made at the same time, was refused; each has its own result.
    *
    * @throws {EventRejected} the event can't be stored as it is
    * @throws {ClientBusy} too much waits already; nothing was stored

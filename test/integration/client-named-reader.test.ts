@@ -7,6 +7,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readerNeeds } from "../../agent/outbox/reader-needs.ts";
 import {
+  CheckpointInvalid,
   type CimClient,
   type CimEvent,
   connectCim,
@@ -253,4 +254,21 @@ test("a record that nobody can read by is no reader's, and does not hide the oth
   await nc.request("cim.readers.odd", JSON.stringify(odd));
   expect((await knownReaders(nc, "test")).map(({ name }) => name)).toEqual(["billing"]);
   expect(await readerNeeds(nc, "test")).toHaveLength(1);
+});
+
+test("a checkpoint of a newer build is refused before its name is taken, and does not hide the others", async () => {
+  await append(1, 1);
+  await read(1, 1);
+  const newer = JSON.stringify({ kind: "reader", owner: "x", checkpoint: "cim2.abc", filter: {} });
+  await nc.request("cim.readers.newer", newer);
+  await expect(read(1, 0, { durable: "newer" })).rejects.toThrow(CheckpointInvalid);
+  const found = await knownReaders(nc, "test");
+  expect(found.map(({ name, ownSeq }) => ({ name, ownSeq }))).toEqual([
+    { name: "billing", ownSeq: 1 },
+    { name: "newer", ownSeq: undefined },
+  ]);
+  const kept = await jetStreamApi<{ message: { seq: number } }>(nc, "STREAM.MSG.GET.CIM_READERS", {
+    last_by_subj: "cim.readers.newer",
+  });
+  expect(kept.message.seq).toBe((await streamState(nc, STREAM.readers)).last_seq);
 });

@@ -1,4 +1,5 @@
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
+import { decodeCheckpoint } from "./checkpoint.ts";
 import { ReaderDiffers, ReaderTaken } from "./reader-errors.ts";
 import { filterWords } from "./reader-record.ts";
 import { readRecord, replaceRecord } from "./record-store.ts";
@@ -57,6 +58,7 @@ export class KeptCheckpoint {
    * @param mayTake whether it may be taken from this owner ("": nobody has it)
    * @returns undefined: it may not
    * @throws {StoreUnavailable} {ReaderDiffers}
+   * @throws {CheckpointInvalid} what is kept is of a newer build; nothing was taken
    */
   async claim(
     begin: () => Promise<string>,
@@ -72,6 +74,8 @@ export class KeptCheckpoint {
         );
       const known = before?.kind === "reader" ? before : undefined;
       if (known && !mayTake(known.owner)) return "held";
+      // One of a newer build is refused before the name is taken from who can read it.
+      if (known?.checkpoint !== undefined) decodeCheckpoint(known.checkpoint);
       const checkpoint = known ? known.checkpoint : await begin();
       const seq = await this.#put(this.#owner, checkpoint, found?.seq ?? 0);
       if (seq === undefined) return undefined;

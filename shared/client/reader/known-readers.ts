@@ -14,11 +14,11 @@ export interface KnownReader {
   readonly name: string;
   readonly filter: ReadFilter;
   readonly checkpoint: string | undefined;
-  /** `<epoch>-<reign>.<index>`; undefined: nothing of the log was read. */
+  /** `<epoch>-<reign>.<index>`; undefined: nothing of the log was read, or it is of a newer build. */
   readonly position: string | undefined;
   /** Up to where the node's own events were read, by sequence of its outbox. */
   readonly ownSeq: number | undefined;
-  /** What matches and was not read when it was saved. undefined: not known, the checkpoint came from another node. */
+  /** What matches and was not read when it was saved. undefined: not known, the checkpoint came from another node or a newer build. */
   readonly lag: { readonly log: number | undefined; readonly outbox: number | undefined };
   readonly savedAt: Date;
 }
@@ -30,14 +30,14 @@ export async function knownReaders(nc: NatsConnection, node: string): Promise<Kn
   for (const stored of await readRecords(nc, SUBJECT.readers)) {
     const { record } = stored;
     if (record?.kind !== "reader") continue;
-    const standing = record.checkpoint === undefined ? NOWHERE : decodeCheckpoint(record.checkpoint);
+    const standing = standingOf(record.checkpoint);
     found.push({
       name: nameOf(stored),
       filter: record.filter,
       checkpoint: record.checkpoint,
-      position: standing.log,
-      ownSeq: standing.lanes.find((lane) => lane.node === node && lane.seq > 0)?.seq,
-      lag: await lagOf(nc, node, record.filter, standing),
+      position: standing?.log,
+      ownSeq: standing?.lanes.find((lane) => lane.node === node && lane.seq > 0)?.seq,
+      lag: standing ? await lagOf(nc, node, record.filter, standing) : { log: undefined, outbox: undefined },
       savedAt: new Date(stored.timeUs / 1000),
     });
   }
@@ -63,6 +63,15 @@ export async function removeReader(nc: NatsConnection, node: string, name: strin
     for (const { subject } of await readRecords(nc, readerSubject(`${name}.*`))) await remove(subject);
   }
   return kind !== undefined;
+}
+
+/** undefined: the checkpoint is of a newer build, which is not to hide the others. */
+function standingOf(checkpoint: string | undefined): Standing | undefined {
+  try {
+    return checkpoint === undefined ? NOWHERE : decodeCheckpoint(checkpoint);
+  } catch {
+    return undefined;
+  }
 }
 
 const nameOf = ({ subject }: StoredRecord): string => subject.slice(readerSubject("").length);
