@@ -139,9 +139,8 @@ export class NodeDetector {
     this.#owedSinceMs = atMs;
   }
 
-  /** The server's API answered what was asked at `askedAtMs`; an answer from before the link came up counts for nothing. */
+  /** The server's API answered what was asked at `askedAtMs`. */
   serverAnswered(askedAtMs: number, atMs: number): void {
-    if (askedAtMs < this.#linkAtMs) return;
     this.#answer = { askedAtMs, atMs };
     this.#owedSinceMs = undefined;
     this.#failures = 0;

@@ -114,11 +114,13 @@ describe("a fleet", () => {
     expect(scene.fleet.isDuplicate("leaf1", scene.nowMs)).toBe(false);
   });
 
-  it("ignores the goodbye of a run that another took the place of", () => {
+  it("ignores the goodbye of any other run than the node's own", () => {
     const scene = new Scene();
     scene.link();
     scene.pass(1_000, ["a"]).pass(1_000, ["b"]);
-    scene.fleet.onHeartbeat(heartbeatOf("leaf1", { run: "a", goodbye: true }), scene.nowMs);
+    for (const run of ["a", "never heard"]) {
+      scene.fleet.onHeartbeat(heartbeatOf("leaf1", { run, goodbye: true }), scene.nowMs);
+    }
     expect(scene.leaf?.health.state).toBe("up");
     scene.fleet.onHeartbeat(heartbeatOf("leaf1", { run: "b", goodbye: true }), scene.nowMs);
     expect(scene.leaf?.health).toMatchObject({ state: "down", part: "agent" });

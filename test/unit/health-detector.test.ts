@@ -96,6 +96,30 @@ describe("the detector, on a counted clock", () => {
     );
   });
 
+  it("takes what is read a moment after the link closed for what was sent before", () => {
+    const node = settled(1);
+    node.linkChanges(false).run(LAN / 2);
+    node.detector.heard(node.nowMs, { intervalMs: LAN });
+    node.detector.look(node.nowMs);
+    expect(node.state).toBe("unreachable");
+    // Later than that it speaks by another way.
+    node.run(LAN);
+    node.detector.heard(node.nowMs, { intervalMs: LAN });
+    node.detector.look(node.nowMs);
+    expect(node.state).toBe("up");
+  });
+
+  it("forgets what a probe found before the node fell silent", () => {
+    const node = settled(1, { url: true });
+    expect(node.detector.evidence(node.nowMs).probe).toBe("answers");
+    node.probe = "silent";
+    node.link.blackhole = true;
+    node.run(2_000);
+    expect(node.state).toBe("unreachable");
+    expect(node.detector.evidence(node.nowMs).probe).toBe("none");
+    expect(node.detector.evidence(node.run(10_000).nowMs).probe).toBe("silent");
+  });
+
   it("believes a host's refusal only as often as asked", () => {
     const patient = settled(1, { url: true, retries: 20 });
     patient.serverRuns = false;

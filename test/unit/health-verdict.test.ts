@@ -39,6 +39,7 @@ describe("a verdict", () => {
       { agent: "silent", link: "down", probe: "refused" },
       { state: "down", part: "server" },
     ],
+    ["is linked, though its url refuses", { agent: "silent", probe: "refused" }, { state: "unreachable" }],
     ["has just linked", { agent: "awaited" }, { state: "unreachable" }],
     ["was never seen", { link: "none", agent: "silent" }, { state: "unreachable" }],
   ])("of a node that %s", (_, given, wanted) => {
