@@ -41,7 +41,13 @@ const programs = await build({
     js: `import{createRequire as cimRequire}from"node:module";const require=cimRequire(import.meta.url);`,
   },
 });
-const client = await build({ ...common, entryPoints: CLIENT, packages: "external" });
+// Node prints the line that an error was thrown on before what it says: in a library of three lines that is all of it.
+const client = await build({
+  ...common,
+  minifyWhitespace: false,
+  entryPoints: CLIENT,
+  packages: "external",
+});
 
 await refuseUndeclared(importedPackages(client.metafile));
 await emitTypes();

@@ -3,6 +3,7 @@ import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { connectNats } from "../nats/connect.ts";
 import { ClientClosed, EventRejected } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
+import { checkNodeVersion, checkServerUrl } from "./check-start.ts";
 import type { Appended, AppendOptions, CimClient, ConnectCimOptions } from "./cim-client.ts";
 import {
   type CommandHandler,
@@ -87,6 +88,7 @@ const DEFAULT_MAX_QUEUED_EVENTS = 65_536;
  * console.log(`${cim.node} has them at ${created.seq}, ${moved?.seq} and ${renamed?.seq}`);
  * ```
  *
+ * @throws {TypeError} the url is none
  * @throws {NatsUnreachable} no server there within ten seconds, or it refuses the user
  * @throws {SeedFileError} {PasswordFileError} the file of the user's secret can't be used
  * @throws {ClientTooOld} the node speaks a newer protocol than this client
@@ -96,6 +98,8 @@ const DEFAULT_MAX_QUEUED_EVENTS = 65_536;
 export async function connectCim(options: ConnectCimOptions = {}): Promise<CimClient> {
   const { url = DEFAULT_URL, name = "cim client", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const { seed, seedFile, user, passwordFile, pass } = options;
+  checkNodeVersion();
+  checkServerUrl(url);
   const nc = await connectNats({
     url,
     name,

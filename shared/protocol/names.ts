@@ -58,9 +58,9 @@ const READER_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 export const READER_NAME_RULE =
   "1 to 63 characters of A-Z, a-z, 0-9, _ and -, beginning with a letter or digit";
 
-/** A durable name is one word of a subject. */
-export function isReaderName(name: string): boolean {
-  return READER_NAME.test(name);
+/** A durable name is one word of a subject. Without the types' help a program may pass what is no text. */
+export function isReaderName(name: unknown): boolean {
+  return typeof name === "string" && READER_NAME.test(name);
 }
 
 const NODE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;

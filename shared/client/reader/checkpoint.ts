@@ -84,10 +84,11 @@ function isPast({ node, seq }: OwnRead, lanes: readonly Lane[]): boolean {
 }
 
 /** @throws CheckpointInvalid */
-export function decodeCheckpoint(text: string): Standing {
-  if (!text.startsWith(PREFIX)) {
+export function decodeCheckpoint(text: unknown): Standing {
+  if (typeof text !== "string" || !text.startsWith(PREFIX)) {
+    const shown = typeof text === "string" ? `"${text.slice(0, 20)}"` : String(text);
     throw new CheckpointInvalid(
-      `from: "${text.slice(0, 20)}" is no checkpoint of this build; write "start", "now", a Date or an event's checkpoint`,
+      `from: ${shown} is no checkpoint of this build; write "start", "now", a Date or an event's checkpoint`,
     );
   }
   try {
