@@ -1,6 +1,4 @@
-import type { CopyRecord } from "../../shared/protocol/control-records.ts";
-
-export const EVERYTHING = "*";
+import { ALL_DOMAINS, type CopyRecord, followsDomain } from "../../shared/protocol/control-records.ts";
 
 /** What a copy is to become so that it has the domains that are wanted. */
 export interface CopyPlan {
@@ -12,19 +10,16 @@ export interface CopyPlan {
   readonly purge: boolean;
 }
 
-export const follows = (domains: readonly string[], domain: string): boolean =>
-  domains.includes(EVERYTHING) || domains.includes(domain);
-
 /** Only what differs is touched. Pure. */
 export function planCopy(before: CopyRecord, wanted: readonly string[]): CopyPlan {
-  const all = wanted.includes(EVERYTHING);
-  const hasAll = before.live.includes(EVERYTHING);
+  const all = wanted.includes(ALL_DOMAINS);
+  const hasAll = before.live.includes(ALL_DOMAINS);
   const live = all
     ? hasAll
-      ? [EVERYTHING]
+      ? [ALL_DOMAINS]
       : before.live
-    : wanted.filter((one) => follows(before.live, one));
-  const add = all ? (hasAll ? [] : [EVERYTHING]) : wanted.filter((one) => !follows(before.live, one));
+    : wanted.filter((one) => followsDomain(before.live, one));
+  const add = all ? (hasAll ? [] : [ALL_DOMAINS]) : wanted.filter((one) => !followsDomain(before.live, one));
   const goesOn = before.filling !== null && sameDomains(before.filling.domains, add);
   const filling = add.length === 0 ? null : goesOn ? before.filling : { domains: add, done: 0 };
   const isDropped = !all && before.live.some((domain) => !wanted.includes(domain));

@@ -5,12 +5,11 @@ import type { FlowWindow } from "../../shared/nats/flow-window.ts";
 import { fillConsumer } from "../../shared/nats/server-rights.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { CopyRecord } from "../../shared/protocol/control-records.ts";
+import { ALL_DOMAINS, type CopyRecord, followsDomain } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedLogHeaders } from "../../shared/protocol/headers.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { domainFilter, domainOf, logPublishSubject } from "../../shared/protocol/subjects.ts";
-import { EVERYTHING, follows } from "./copy-domains.ts";
 import { copyRecordMessage } from "./copy-state.ts";
 import type { CopyWriter } from "./copy-writer.ts";
 
@@ -83,7 +82,7 @@ export class CopyFill {
     await this.#init.pause();
     await this.#passOver(run, record, near);
     if (run !== this.#run) return;
-    const live = filling.domains.includes(EVERYTHING) ? [EVERYTHING] : [...record.live, ...filling.domains];
+    const live = filling.domains.includes(ALL_DOMAINS) ? [ALL_DOMAINS] : [...record.live, ...filling.domains];
     const finished = { live, at: this.#init.writer.followed ?? null, filling: null };
     await this.#note([], finished);
     log.info({ domains: filling.domains }, "domains are filled in");
@@ -104,7 +103,7 @@ export class CopyFill {
       consumerName: fillConsumer(node),
       startSeq,
       window,
-      filters: filling.domains.includes(EVERYTHING) ? [] : filling.domains.map(domainFilter),
+      filters: filling.domains.includes(ALL_DOMAINS) ? [] : filling.domains.map(domainFilter),
     }).start();
     this.#reader = reader;
     let reached = done;
@@ -125,7 +124,7 @@ export class CopyFill {
   async #write(batch: readonly StoredMessage[], record: CopyRecord): Promise<void> {
     const wanted = batch.filter(({ subject }) => {
       const domain = domainOf(subject);
-      return domain !== "_cim" && !follows(record.live, domain);
+      return domain !== "_cim" && !followsDomain(record.live, domain);
     });
     const messages = wanted.map(({ subject, headerText, body }) => ({
       subject: logPublishSubject(subject),

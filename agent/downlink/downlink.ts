@@ -11,7 +11,7 @@ import { copyConsumer } from "../../shared/nats/server-rights.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import type { CopyRecord } from "../../shared/protocol/control-records.ts";
+import { ALL_DOMAINS, type CopyRecord, followsDomain } from "../../shared/protocol/control-records.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, parseOrigin, printOf } from "../../shared/protocol/origin.ts";
@@ -20,7 +20,7 @@ import { domainFilter, SUBJECT, storedLogSubject } from "../../shared/protocol/s
 import { shippedFromLog } from "../uplink/own-events.ts";
 import type { RefusedEvents } from "../uplink/refused-events.ts";
 import type { IsKept } from "../uplink/uplink.ts";
-import { EVERYTHING, follows, planCopy } from "./copy-domains.ts";
+import { planCopy } from "./copy-domains.ts";
 import { CopyFill } from "./copy-fill.ts";
 import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
 import { trimCopy } from "./copy-retention.ts";
@@ -91,7 +91,7 @@ export class Downlink {
       drainMs: init.drainMs,
     });
     this.#machine = new DownlinkMachine({
-      everything: () => this.#record.live.includes(EVERYTHING),
+      everything: () => this.#record.live.includes(ALL_DOMAINS),
       batchEvents: BATCH_EVENTS,
       batchBytes: BATCH_BYTES,
       maxQueueBytes: MAX_QUEUE_BYTES,
@@ -289,7 +289,10 @@ export class Downlink {
       // Noted before anything goes: with other domains wanted after a crash, what is gone is not taken for there.
       await this.#note({ ...next, purging: true });
       for (const domain of await domainsInCopy(nc, inboxPrefix)) {
-        if (follows(live, domain) || (filling && filling.done > 0 && follows(filling.domains, domain)))
+        if (
+          followsDomain(live, domain) ||
+          (filling && filling.done > 0 && followsDomain(filling.domains, domain))
+        )
           continue;
         log.info({ domain }, "drops a domain from the copy");
         await purgeCopy(nc, domainFilter(domain));
@@ -309,7 +312,7 @@ export class Downlink {
   #read(fromSeq: number): void {
     const { nc, inboxPrefix, hubDomain, node, log } = this.#init;
     const { live } = this.#record;
-    const filters = live.includes(EVERYTHING) ? [] : [...live.map(domainFilter), SUBJECT.controlRecords];
+    const filters = live.includes(ALL_DOMAINS) ? [] : [...live.map(domainFilter), SUBJECT.controlRecords];
     this.#feed.begin({
       open: () =>
         new StreamReader({

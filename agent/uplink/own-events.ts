@@ -3,7 +3,7 @@ import { positionOf } from "../../shared/follow/read-history.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { firstKept, streamState, unlessMissing } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
-import { laneRecord, readRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
+import { ALL_DOMAINS, laneRecord, readRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedHeaders } from "../../shared/protocol/headers.ts";
 import { eventId } from "../../shared/protocol/identity.ts";
@@ -11,7 +11,6 @@ import { loggedEvent } from "../../shared/protocol/logged-event.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
 import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
-import { EVERYTHING } from "../downlink/copy-domains.ts";
 import { readCopyState } from "../downlink/copy-state.ts";
 import { evenly } from "./evenly.ts";
 import type { OutboxRange } from "./lane-search.ts";
@@ -139,7 +138,7 @@ export class OwnEvents {
     const path = await this.copyPath();
     if (path.length === 0) return false;
     const { record } = await readCopyState(this.#nc);
-    if (record?.live.includes(EVERYTHING)) return true;
+    if (record?.live.includes(ALL_DOMAINS)) return true;
     let count = 0;
     for await (const { seq, incarnation } of this.#ownMarks())
       if (seq > after && seq < before && isOnPath(path, incarnation, seq)) count += 1;

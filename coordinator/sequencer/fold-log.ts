@@ -1,3 +1,4 @@
+import { positionOf } from "../../shared/follow/read-history.ts";
 import {
   fenceRecord,
   holeRecord,
@@ -10,15 +11,8 @@ import {
   reignRecord,
 } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
-import { headerValue } from "../../shared/protocol/headers.ts";
 import { type LoggedEvent, loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.ts";
-import { HEADER } from "../../shared/protocol/names.ts";
-import {
-  formatLogPosition,
-  type LogPosition,
-  parseLogPosition,
-  sameReign,
-} from "../../shared/protocol/reign.ts";
+import { formatLogPosition, type LogPosition, sameReign } from "../../shared/protocol/reign.ts";
 import {
   controlRecordSubject,
   domainOf,
@@ -74,7 +68,7 @@ export class LogFold {
     const { state } = this;
     const gap = message.seq > state.lastSeq + 1;
     state.lastSeq = message.seq;
-    const position = placeOf(message);
+    const position = positionOf(message);
     if (!position) return false;
     if (!this.#continues(state.position, position, message)) {
       if (!gap || !this.#mayBelong(state.position, position, message.seq)) return false;
@@ -181,12 +175,8 @@ function restoreMarks(state: LogState, record: MarksRecord): void {
  * @param before what stands directly before it; undefined: that was purged or deleted
  */
 export function isMarks(message: StoredMessage, before: StoredMessage | undefined): boolean {
-  const position = placeOf(message);
+  const position = positionOf(message);
   if (message.subject !== MARKS || !position || !readRecord(marksRecord, message)) return false;
-  const place = before && placeOf(before);
+  const place = before && positionOf(before);
   return !before || (place?.index === position.index - 1 && sameReign(place.reign, position.reign));
-}
-
-function placeOf({ headerText }: StoredMessage): LogPosition | undefined {
-  return parseLogPosition(headerValue(headerText, HEADER.log));
 }

@@ -1,5 +1,5 @@
 import { MAX_BLOCK_EVENTS } from "../../shared/protocol/block.ts";
-import type { MarksRecord } from "../../shared/protocol/control-records.ts";
+import { type MarksRecord, OTHER_DOMAINS } from "../../shared/protocol/control-records.ts";
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { type LaneMark, NOTHING_YET } from "../../shared/protocol/origin.ts";
 import type { LogPosition, Reign } from "../../shared/protocol/reign.ts";
@@ -41,7 +41,6 @@ export interface LogState {
 
 /** A publisher may invent domains without end, but neither the marks record nor a scrape may grow so. */
 const MOST_DOMAINS = 1000;
-const OTHER_DOMAINS = "_other";
 
 export function emptyLogState(): LogState {
   return {

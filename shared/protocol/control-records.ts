@@ -69,6 +69,15 @@ export const marksRecord = z.object({
 });
 export type MarksRecord = z.infer<typeof marksRecord>;
 
+/** In a marks record, stands for the domains that are too many to be counted by name. */
+export const OTHER_DOMAINS = "_other";
+
+/** In a copy's record, and where domains are configured, stands for every domain. */
+export const ALL_DOMAINS = "*";
+
+export const followsDomain = (domains: readonly string[], domain: string): boolean =>
+  domains.includes(ALL_DOMAINS) || domains.includes(domain);
+
 /** Kept in a copy only: which domains it has, which it is being filled with. */
 export const copyRecord = z.object({
   /** Domains the copy follows; `*` for all. */

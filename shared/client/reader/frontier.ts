@@ -1,7 +1,4 @@
-import type { CopyRecord } from "../../protocol/control-records.ts";
-
-/** Stands for every domain, as in a copy's record. */
-export const ALL_DOMAINS = "*";
+import { ALL_DOMAINS, type CopyRecord, followsDomain } from "../../protocol/control-records.ts";
 
 /** Up to which index of the log a domain was read, all of it: a copy has each domain in the log's order, but not all domains in one. */
 export interface Frontier {
@@ -23,9 +20,6 @@ export interface ReadSoFar {
   readonly filling: readonly string[];
   readonly done: number;
 }
-
-export const followsDomain = (domains: readonly string[], domain: string): boolean =>
-  domains.includes(ALL_DOMAINS) || domains.includes(domain);
 
 export function readFrom(before: Frontier): ReadSoFar {
   return { before, live: [], at: 0, filling: [], done: 0 };

@@ -2,10 +2,16 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { marksWhere } from "../../follow/find-in-log.ts";
 import type { StreamHistory } from "../../follow/read-history.ts";
 import { getMessage } from "../../nats/get-message.ts";
-import { type MarksRecord, marksRecord, readRecord } from "../../protocol/control-records.ts";
+import {
+  ALL_DOMAINS,
+  followsDomain,
+  type MarksRecord,
+  marksRecord,
+  OTHER_DOMAINS,
+  readRecord,
+} from "../../protocol/control-records.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { controlRecordSubject } from "../../protocol/subjects.ts";
-import { ALL_DOMAINS, followsDomain } from "./frontier.ts";
 import { EventsGone } from "./reader-errors.ts";
 
 /** Own events that were trimmed, and what a reader knows of them. */
@@ -48,9 +54,6 @@ export async function refuseGap(
     `${node}: the reader has own events up to ${readTo}, the outbox begins at ${first}, and it is not certain that the copy has what is between`,
   );
 }
-
-/** Domains beyond the thousandth are counted as one. */
-const OTHER_DOMAINS = "_other";
 
 /** By the counts in the marks that enclose the gap. */
 async function nothingCounted(

@@ -1,7 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { StreamHistory } from "../../follow/read-history.ts";
 import { streamState } from "../../nats/jetstream-api.ts";
-import { marksRecord, readRecord } from "../../protocol/control-records.ts";
+import { ALL_DOMAINS, marksRecord, readRecord } from "../../protocol/control-records.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { formatLogPosition } from "../../protocol/reign.ts";
@@ -14,7 +14,7 @@ import {
   reignWords,
   type Standing,
 } from "./checkpoint.ts";
-import { ALL_DOMAINS, evenFrontier, readFrom, readUpTo } from "./frontier.ts";
+import { evenFrontier, readFrom, readUpTo } from "./frontier.ts";
 import { type PlaceInLog, placeAtEnd, placeAtTime } from "./log-at-time.ts";
 import { type Course, LogCourse } from "./log-course.ts";
 import { type Lane, Merge, nothingOf } from "./merge.ts";
