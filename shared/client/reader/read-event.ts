@@ -24,6 +24,16 @@ export class CimEvent {
   #origin: EventOrigin | undefined;
   #id: string | undefined;
 
+  static {
+    // Everything is behind getters: without this, `console.log(event)` shows an empty object.
+    Object.defineProperty(CimEvent.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value(this: CimEvent) {
+        const { id, domain, aggregate, type, time, origin, data } = this;
+        return { id, domain, aggregate, type, time, origin, data: shown(data) };
+      },
+    });
+  }
+
   constructor(message: StoredMessage, node: string, standing: Standing) {
     this.#message = message;
     this.#node = node;
@@ -93,5 +103,14 @@ export class CimEvent {
    */
   get checkpoint(): string {
     return encodeCheckpoint(this.#standing);
+  }
+}
+
+/** JSON as what it says, other bodies as their bytes. */
+function shown(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString("utf8"));
+  } catch {
+    return body;
   }
 }

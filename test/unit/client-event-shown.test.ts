@@ -1,0 +1,32 @@
+import { inspect } from "node:util";
+import { expect, test } from "vitest";
+import { NOWHERE } from "../../shared/client/reader/checkpoint.ts";
+import { CimEvent } from "../../shared/client/reader/read-event.ts";
+
+const event = (body: string) =>
+  new CimEvent(
+    {
+      seq: 7,
+      timeUs: 0,
+      subject: "cim.events.person.ada.PersonCreated",
+      headerText: "Nats-Msg-Id: one\r\n",
+      body: Buffer.from(body),
+    },
+    "leaf1",
+    NOWHERE,
+  );
+
+test("an event that is printed shows what it says, also where its body is no JSON", () => {
+  const shown = inspect(event('{"name":"Ada"}'));
+  for (const part of [
+    "'one'",
+    "'person'",
+    "'ada'",
+    "'PersonCreated'",
+    "node: 'leaf1'",
+    "data: { name: 'Ada' }",
+  ])
+    expect(shown).toContain(part);
+  expect(inspect(event("\x00\x01"))).toMatch(/data: .*00 01/);
+  expect(inspect(event(""))).toContain("PersonCreated");
+});
