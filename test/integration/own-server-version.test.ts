@@ -31,11 +31,18 @@ async function behindVersion(port: number) {
       });
     }
     socket.pipe(upstream);
-    // The server says its version again once a client has connected.
+    // The server says its version again once a client has connected, and several times in one piece or one in two.
+    let rest = "";
     upstream.on("data", (data: Buffer) => {
-      const text = data.toString("latin1");
+      const text = rest + data.toString("latin1");
+      const end = text.lastIndexOf("\n") + 1;
+      rest = text.slice(end);
+      const whole = text.slice(0, end);
       const { version } = proxy;
-      socket.write(version ? text.replace(/"version":"[^"]+"/, `"version":"${version}"`) : text, "latin1");
+      socket.write(
+        version ? whole.replaceAll(/"version":"[^"]+"/g, `"version":"${version}"`) : whole,
+        "latin1",
+      );
     });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
