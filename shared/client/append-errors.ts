@@ -75,7 +75,7 @@ export class ClientBusy extends Error {
 /** The event can't be stored as it is, and was not: change it. The message names the part, the limit and what to write. */
 export class EventRejected extends Error {
   override readonly name = "EventRejected";
-  /** The part of the event: `domain`, `aggregate`, `type`, `id`, `data`, `headers`, `expect`, or `events` for a whole batch. */
+  /** The part of the event: `domain`, `aggregate`, `type`, `id`, `causedBy`, `data`, `headers`, `expect`, or `events` for a whole batch. */
   readonly part: string;
   /** Where something was too large. */
   readonly limit: { readonly name: string; readonly max: number; readonly actual: number } | undefined;

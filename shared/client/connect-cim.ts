@@ -64,6 +64,8 @@ const DEFAULT_URL = "nats://127.0.0.1:4222";
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 const DEFAULT_MAX_QUEUED_EVENTS = 65_536;
+/** The longest that a timer counts: 49 days. */
+const MAX_TIMER_MS = 2 ** 32 - 1;
 
 /**
  * Connects to a node's own nats-server.
@@ -218,6 +220,9 @@ class ConnectedClient implements CimClient {
 
 function signalOf(options: AppendOptions | undefined): AbortSignal | undefined {
   if (options?.timeoutMs === undefined) return options?.signal;
-  const timer = AbortSignal.timeout(options.timeoutMs);
+  const { timeoutMs } = options;
+  if (!Number.isFinite(timeoutMs) || timeoutMs < 0 || timeoutMs > MAX_TIMER_MS)
+    throw new TypeError(`timeoutMs: ${timeoutMs} is no time to wait; write milliseconds, as 2000`);
+  const timer = AbortSignal.timeout(Math.ceil(timeoutMs));
   return options.signal ? AbortSignal.any([options.signal, timer]) : timer;
 }

@@ -150,15 +150,18 @@ function subjectOf({ domain, aggregate, type }: EventToAppend): string {
   return subject;
 }
 
+function isId(given: unknown): boolean {
+  return typeof given === "string" && ID.test(given);
+}
+
 function identityFor({ id, causedBy: cause }: EventToAppend): EventIdentity {
-  for (const given of [
-    ...(id === undefined ? [] : [id]),
-    ...(cause ? [cause.id, cause.correlationId] : []),
-  ]) {
-    if (typeof given === "string" && ID.test(given)) continue;
-    const message = `id: ${JSON.stringify(given)} is not an id; write 1 to 256 printable ASCII characters without spaces`;
-    throw new EventRejected("id", message);
-  }
+  const refuse = (part: string, given: unknown, instead: string) => {
+    throw new EventRejected(part, `${part}: ${JSON.stringify(given)} is not an id; ${instead}`);
+  };
+  if (id !== undefined && !isId(id))
+    refuse("id", id, "write 1 to 256 printable ASCII characters without spaces");
+  for (const given of cause ? [cause.id, cause.correlationId] : [])
+    if (!isId(given)) refuse("causedBy", given, "give what append gave, or an event that was read");
   return cause ? causedBy({ ...cause, causationId: cause.id }, id) : rootIdentity(id);
 }
 

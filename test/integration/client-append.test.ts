@@ -196,7 +196,7 @@ test("what can't be stored is refused before it is sent, with the part that is w
     ["type", { type: 7 }],
     ["id", { id: "a b" }],
     ["id", { id: "" }],
-    ["id", { causedBy: { id: "one", correlationId: "two\r\nCim-Log: 3" } }],
+    ["causedBy", { causedBy: { id: "one", correlationId: "two\r\nCim-Log: 3" } }],
     ["headers", { headers: { "Nats-Rollup": "all" } }],
     ["headers", { headers: { "Cim-Origin": "hub 1 e 1" } }],
     ["headers", { headers: { "X-Correlation-ID": "mine" } }],
@@ -211,6 +211,10 @@ test("what can't be stored is refused before it is sent, with the part that is w
     expect(error, JSON.stringify(Object.keys(change))).toBeInstanceOf(EventRejected);
     expect(error).toMatchObject({ part, message: expect.stringMatching(new RegExp(`^${part}: [^\n]+$`)) });
   }
+  for (const timeoutMs of [-1, Number.NaN, 2 ** 32])
+    await expect(cim.append(event, { timeoutMs })).rejects.toThrow(
+      /^timeoutMs: \S+ is no time to wait; write milli/,
+    );
   const tooLarge = await cim.append({ ...event, data: "x".repeat(70_000) }).catch((one: unknown) => one);
   expect(tooLarge).toMatchObject({
     limit: { name: "max_msg_size of CIM_OUTBOX", max: 64 * 1024, actual: expect.any(Number) },

@@ -60,8 +60,9 @@ export function handleCommands(
   handler: CommandHandler,
   options: HandleOptions = {},
 ): Handling {
-  if (!isDomain(domain)) throw new TypeError(`domain: "${domain}" is none; write one word, as orders`);
-  if (!isToken(command)) throw new TypeError(`command: "${command}" is none; write one word, as PlaceOrder`);
+  if (!isDomain(domain)) throw new TypeError(`domain: "${domain}" is no domain; write one word, as orders`);
+  if (!isToken(command))
+    throw new TypeError(`command: "${command}" is no command; write one word, as PlaceOrder`);
   return new HandledCommands(nc, node, { domain, command, handler }, options);
 }
 

@@ -75,8 +75,9 @@ export async function sendCommand(
   kept?: KeptRoutes,
 ): Promise<CommandAnswer> {
   const { domain, command, data, id = uuidv7(Date.now()) } = toSend;
-  if (!isDomain(domain)) throw new TypeError(`domain: "${domain}" is none; write one word, as orders`);
-  if (!isToken(command)) throw new TypeError(`command: "${command}" is none; write one word, as PlaceOrder`);
+  if (!isDomain(domain)) throw new TypeError(`domain: "${domain}" is no domain; write one word, as orders`);
+  if (!isToken(command))
+    throw new TypeError(`command: "${command}" is no command; write one word, as PlaceOrder`);
   const body: CommandBody = { id, timestamp: new Date().toISOString(), command, data: data ?? null };
   const direct = { domain, command, id, body: JSON.stringify(body), headerText: headerTextOf(toSend) };
   let answer: Msg;
