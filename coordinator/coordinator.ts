@@ -1,5 +1,4 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { OwnNode } from "../agent/own-node.ts";
 import type { Config } from "../shared/config/index.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
@@ -15,6 +14,7 @@ import { LagWatch } from "./fleet/lag-watch.ts";
 import { type ReplicationView, replicationView } from "./fleet/replication-view.ts";
 import { addApi } from "./http/api.ts";
 import { Leadership } from "./leadership/leadership.ts";
+import { OwnOutbox } from "./own-outbox.ts";
 import { LogRetention } from "./retention/log-retention.ts";
 import { Routing } from "./routing/routing.ts";
 import { Sequencer } from "./sequencer/sequencer.ts";
@@ -34,11 +34,10 @@ export class Coordinator implements Daemon {
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
+  readonly #own: OwnOutbox;
   #judgeTimer: NodeJS.Timeout | undefined;
   /** Messages of the log that no sequencer wrote, since this start. */
   #foreign = 0;
-  #own: OwnNode | undefined;
-  #ownTurn: Promise<void> = Promise.resolve();
   #sequencer: Sequencer | undefined;
   #leadership: Leadership | undefined;
   #retention: LogRetention | undefined;
@@ -56,6 +55,7 @@ export class Coordinator implements Daemon {
         if (change.kind === "down") this.#routing.linkDown(change.link.name);
       },
     });
+    this.#own = new OwnOutbox(this.#frame, config);
     const { conditions, log } = this.#frame;
     this.#watch = new FleetWatch({
       fleet: this.#fleet,
@@ -116,16 +116,20 @@ export class Coordinator implements Daemon {
       outbox: config.outbox,
       log: config.log,
       discovery: config.discovery,
+      routing: config.routing,
+      health: config.health,
     };
     this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
+    this.#watch.configure(this.#config);
+    this.#routing.configure(this.#config);
     await this.#discovery.configure(config.discovery);
     await this.#frame.server.reconfigure(this.#config);
-    this.#own?.reconfigure(this.#config);
+    this.#own.reconfigure(this.#config);
     if (this.#retention) this.#retention.retentionMs = LogRetention.ofDays(config.log.retentionDays);
     this.#frame.log.info(
       { leaves: config.leaves.length },
-      "reloaded: leaves, discovery, log level, outbox, log",
+      "reloaded: leaves, discovery, routing, health, log level, outbox, log",
     );
   }
 
@@ -136,7 +140,7 @@ export class Coordinator implements Daemon {
     this.#routing.stop();
     await this.#watch[Symbol.asyncDispose]();
     await this.#discovery[Symbol.asyncDispose]();
-    await this.#shipOwn(false);
+    await this.#own.ship(false);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
@@ -192,42 +196,18 @@ export class Coordinator implements Daemon {
         this.#sequencer?.lead();
         this.#retention?.start();
         this.#routing.lead(true);
-        void this.#shipOwn(true);
+        void this.#own.ship(true);
       },
       onStop: () => {
         this.#sequencer?.stop();
         this.#retention?.stop();
         this.#routing.lead(false);
-        void this.#shipOwn(false);
+        void this.#own.ship(false);
         this.#frame.conditions.raise("coordinator-not-leading", {
           leader: this.#leadership?.holder ?? "another",
         });
       },
     });
-  }
-
-  /** Ships the hub's own outbox, on whichever coordinator leads: two would speak under one name. */
-  #shipOwn(wanted: boolean): Promise<void> {
-    this.#ownTurn = this.#ownTurn
-      .then(async () => {
-        if (wanted === (this.#own !== undefined)) return;
-        const before = this.#own;
-        this.#own = undefined;
-        await before?.[Symbol.asyncDispose]();
-        if (!wanted) return;
-        this.#own = new OwnNode({
-          nc: this.#frame.server.nc,
-          config: this.#config,
-          conditions: this.#frame.conditions,
-          metrics: this.#frame.metrics,
-          log: this.#frame.log,
-        });
-        this.#own.start();
-      })
-      .catch((error: unknown) =>
-        this.#frame.log.error({ err: error }, "the hub's own outbox is not shipped"),
-      );
-    return this.#ownTurn;
   }
 
   /** The same after a restart, another than that of any other coordinator of this hub. */
@@ -293,10 +273,10 @@ export class Coordinator implements Daemon {
   async #onServer(up: boolean): Promise<void> {
     this.#watch.onServer(up);
     if (!up) {
-      this.#own?.uplink.linkDown();
+      this.#own.onServer(false);
       return;
     }
     await this.#leadership?.turn();
-    this.#own?.uplink.linkUp();
+    this.#own.onServer(true);
   }
 }

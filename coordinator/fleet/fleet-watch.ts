@@ -35,9 +35,14 @@ export class FleetWatch implements AsyncDisposable {
     this.#events = new FleetEvents(init.fleet, init.config.node);
     this.#questions = new HealthQuestions({
       fleet: init.fleet,
-      probeTimeoutMs: init.config.health.timeoutS * 1000,
+      probeTimeoutMs: probeTimeoutMs(init.config),
       onStatus: (node, data) => this.#onHeartbeat(node, data, true),
     });
+  }
+
+  /** Takes over what can be changed while it runs. */
+  configure(config: Config): void {
+    this.#questions.probeTimeoutMs = probeTimeoutMs(config);
   }
 
   /** What happens in the fleet, as it happens. */
@@ -115,3 +120,5 @@ export class FleetWatch implements AsyncDisposable {
     this.#init.onHeard?.(parsed.data);
   }
 }
+
+const probeTimeoutMs = ({ health }: Config): number => health.timeoutS * 1000;

@@ -59,6 +59,7 @@ export class Fleet {
   configure(config: Config): void {
     const { node: name, region, capabilities, leaves, nats } = config;
     this.#detector = detectorOf(config);
+    for (const { detector } of this.#nodes.values()) detector.configure(this.#detector.slow);
     this.#sources = config.discovery.methods.filter(isSource);
     this.#keys = new Map(leaves.map((leaf) => [leaf.name, leaf.publicKey]));
     this.#known(name).role = "hub";

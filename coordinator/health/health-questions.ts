@@ -32,6 +32,8 @@ const MOST_PROBES = 256;
  */
 export class HealthQuestions implements AsyncDisposable {
   readonly #init: HealthQuestionsInit;
+  /** Of those that begin from now on. */
+  probeTimeoutMs: number;
   /** A hub's coordinators count their time differently: each hears its own answers alone. */
   readonly #run = randomBytes(6).toString("hex");
   #nc: NatsConnection | undefined;
@@ -42,6 +44,7 @@ export class HealthQuestions implements AsyncDisposable {
 
   constructor(init: HealthQuestionsInit) {
     this.#init = init;
+    this.probeTimeoutMs = init.probeTimeoutMs;
   }
 
   /** @param nc a connection of the hub's daemon */
@@ -82,9 +85,9 @@ export class HealthQuestions implements AsyncDisposable {
   }
 
   async #probe(name: string, url: string, atMs: number): Promise<void> {
-    const { fleet, probeTimeoutMs } = this.#init;
+    const { fleet } = this.#init;
     this.#probes += 1;
-    const result = await probeUrl(url, probeTimeoutMs);
+    const result = await probeUrl(url, this.probeTimeoutMs);
     this.#probes -= 1;
     if (!this.#stopped) fleet.onProbe(name, result, atMs, Date.now());
   }

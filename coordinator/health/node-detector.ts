@@ -44,7 +44,7 @@ const EXTRA_PROBES = 2;
  * must not go back. `look` draws the consequences of time.
  */
 export class NodeDetector {
-  readonly #init: NodeDetectorInit;
+  #slow: SlowFloor;
   readonly #arrivals = new ArrivalEstimate();
   readonly #damping = new FlapDamping();
   #intervalMs: number;
@@ -73,7 +73,7 @@ export class NodeDetector {
   #restUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(init: NodeDetectorInit) {
-    this.#init = init;
+    this.#slow = init.slow;
     this.#intervalMs = init.intervalMs;
     this.#linkAtMs = init.atMs;
     this.#timing = this.#newTiming();
@@ -90,6 +90,11 @@ export class NodeDetector {
 
   get timing(): HealthTiming {
     return this.#timing;
+  }
+
+  configure(slow: SlowFloor): void {
+    this.#slow = slow;
+    this.#wake();
   }
 
   /** Its agent spoke: a heartbeat, or an answer. Only heartbeats come at a pace. */
@@ -218,7 +223,7 @@ export class NodeDetector {
   }
 
   #server(atMs: number): Evidence["server"] {
-    if (this.#failures >= Math.max(1, this.#init.slow.retries)) return "silent";
+    if (this.#failures >= Math.max(1, this.#slow.retries)) return "silent";
     if (!this.#answer) return "unasked";
     const { suspectAfterMs, silentAfterMs } = this.#timing;
     // Asked so long after the agent was last heard that it should have been heard again meanwhile, had it been alive and
@@ -232,7 +237,7 @@ export class NodeDetector {
   #answerTimeoutMs(): number {
     const { suspect, state } = this.#standing;
     const { suspectAfterMs, silentAfterMs } = this.#timing;
-    return state === "up" && !suspect ? this.#init.slow.timeoutMs : silentAfterMs - suspectAfterMs;
+    return state === "up" && !suspect ? this.#slow.timeoutMs : silentAfterMs - suspectAfterMs;
   }
 
   #probeSays(agent: Evidence["agent"]): Evidence["probe"] {
@@ -241,7 +246,7 @@ export class NodeDetector {
     const sinceMs = Math.max(this.#heardAtMs ?? 0, this.#linkAtMs);
     // Of a node that fell silent, what was seen before says nothing.
     if (agent !== "speaks" && agent !== "late" && beganAtMs < sinceMs) return "none";
-    return result === "refused" && this.#refusals < Math.max(1, this.#init.slow.retries) ? "none" : result;
+    return result === "refused" && this.#refusals < Math.max(1, this.#slow.retries) ? "none" : result;
   }
 
   /** Who says goodbye is restarted on purpose: that is no flapping. */
@@ -260,7 +265,7 @@ export class NodeDetector {
   }
 
   #askEveryMs(well: boolean): number {
-    if (well) return this.#init.slow.intervalMs;
+    if (well) return this.#slow.intervalMs;
     const { askEveryMs, silentAfterMs } = this.#timing;
     return this.#standing.state === "up"
       ? askEveryMs
@@ -269,15 +274,14 @@ export class NodeDetector {
 
   #probeIsDue(atMs: number, well: boolean): boolean {
     if (this.#probedAtMs === undefined) return true;
-    const { slow } = this.#init;
-    const hurry = !well && this.#probes < Math.max(1, slow.retries) + EXTRA_PROBES;
-    const everyMs = hurry ? 2 * this.#timing.askEveryMs : slow.intervalMs;
+    const hurry = !well && this.#probes < Math.max(1, this.#slow.retries) + EXTRA_PROBES;
+    const everyMs = hurry ? 2 * this.#timing.askEveryMs : this.#slow.intervalMs;
     return atMs - this.#probedAtMs >= everyMs;
   }
 
   /** When the first of these is due: it is late, its server is to be asked, its url to be probed. */
   #nextLookMs(atMs: number): number {
-    const slowMs = this.#init.slow.intervalMs;
+    const slowMs = this.#slow.intervalMs;
     const lateMs = (this.#heardAtMs ?? atMs) + this.#timing.suspectAfterMs;
     const askMs = this.#link === "up" ? this.#askedAtMs + slowMs : lateMs;
     const probeMs = this.#probedAtMs === undefined ? lateMs : this.#probedAtMs + slowMs;

@@ -22,10 +22,13 @@ export class FleetRoutes {
   readonly view = new RouteView();
   readonly #init: FleetRoutesInit;
   readonly #lagS = new Map<string, number>();
+  /** Of those measured from now on. */
+  maxLagS: number | null;
   #unsubscribe: (() => void) | undefined;
 
   constructor(init: FleetRoutesInit) {
     this.#init = init;
+    this.maxLagS = init.maxLagS;
   }
 
   start(): this {
@@ -71,7 +74,7 @@ export class FleetRoutes {
       doubtful: health.suspect || health.flapping,
       domains: heartbeat?.copy?.domains ?? [],
       handlers: heartbeat === null ? [] : (heartbeat.handlers ?? null),
-      lagS: heldLag(held?.lagS ?? null, this.#lagS.get(name) ?? null, this.#init.maxLagS),
+      lagS: heldLag(held?.lagS ?? null, this.#lagS.get(name) ?? null, this.maxLagS),
       rttMs: heldRoundTrip(held?.rttMs ?? null, link.rttMs),
     });
     if (changed) this.#init.onChange();

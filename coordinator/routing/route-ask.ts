@@ -30,11 +30,17 @@ const MOST_REMEMBERED = 10_000;
 
 /** Reads what is asked for, and remembers it. */
 export class RouteAsks {
-  readonly #defaults: RouteDefaults;
+  #defaults: RouteDefaults;
   readonly #remembered = new LRUCache<string, RouteRequest>({ max: MOST_REMEMBERED });
 
   constructor(defaults: RouteDefaults) {
     this.#defaults = defaults;
+  }
+
+  /** Others hold from now on. */
+  configure(defaults: RouteDefaults): void {
+    this.#defaults = defaults;
+    this.#remembered.clear();
   }
 
   /** @param caller where the asking program is: what is near to it is preferred, unless it says otherwise */

@@ -72,6 +72,13 @@ export class Routing {
     else this.#router?.stop();
   }
 
+  /** Takes over what can be changed while it runs; who keeps routes is told. */
+  configure({ routing }: Config): void {
+    this.#asks.configure(routing);
+    this.#routes.maxLagS = routing.maxLagS;
+    this.#router?.changed();
+  }
+
   heard(heartbeat: Heartbeat): void {
     this.#routes.heard(heartbeat);
   }

@@ -1,46 +1,11 @@
 import { expect, it } from "vitest";
-import { Coordinator } from "../../coordinator/coordinator.ts";
-import type { FleetNode } from "../../coordinator/fleet/fleet.ts";
-import { type ConfigDocument, configDocument } from "../../shared/config/config-schema.ts";
-import { derive } from "../../shared/config/derived.ts";
 import { ConsulAgent, listInConsul } from "../support/consul-agent.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/free-port.ts";
-import { startNatsFleet } from "../support/nats-fleet.ts";
-
-/** A coordinator in this process, on a real nats-server; `get` asks its API. */
-async function startHub(first: ConfigDocument["discovery"]) {
-  const nats = await startNatsFleet({ leaves: [] });
-  const http = `127.0.0.1:${await freePort()}`;
-  const outbox = { maxBytes: 64 * 1024 * 1024 };
-  const config = (discovery: ConfigDocument["discovery"]) => {
-    const { node, role, dataDir, nats: server } = nats.config("hub");
-    return derive(configDocument.parse({ node, role, dataDir, nats: server, http, outbox, discovery }));
-  };
-  const coordinator = await new Coordinator(config(first)).start();
-  const get = async <T>(path: string) => (await (await fetch(`http://${http}/api/v1/${path}`)).json()) as T;
-  return {
-    get,
-    reload: (discovery: ConfigDocument["discovery"]) => coordinator.reload(config(discovery)),
-    /** Names of the nodes that a source lists. */
-    async listedBy(source: string): Promise<string> {
-      const { nodes } = await get<{ nodes: FleetNode[] }>("nodes");
-      const listed = nodes.filter(({ sources }) => sources.includes(source));
-      return listed
-        .map(({ name }) => name)
-        .sort()
-        .join();
-    },
-    async [Symbol.asyncDispose]() {
-      await coordinator[Symbol.asyncDispose]();
-      await nats[Symbol.asyncDispose]();
-    },
-  };
-}
+import { startHubCoordinator } from "../support/hub-coordinator.ts";
 
 it("static nodes are in the fleet from the start, and change with a reload", async () => {
   const first = { name: "leaf7", url: "nats://127.0.0.27:4222", region: "eu", capabilities: ["gpu"] };
-  await using hub = await startHub({ staticNodes: [first] });
+  await using hub = await startHubCoordinator({ discovery: { staticNodes: [first] } });
   expect(await hub.get("nodes/leaf7")).toMatchObject({
     url: first.url,
     region: "eu",
@@ -51,10 +16,10 @@ it("static nodes are in the fleet from the start, and change with a reload", asy
   expect(await hub.get("discovery")).toMatchObject({
     sources: [{ source: "static", state: "answering", nodes: 1, withheld: [] }],
   });
-  await hub.reload({ staticNodes: [{ name: "leaf8", url: "nats://127.0.0.28:4222" }] });
+  await hub.reload({ discovery: { staticNodes: [{ name: "leaf8", url: "nats://127.0.0.28:4222" }] } });
   await eventually(async () => (await hub.listedBy("static")) === "leaf8");
   // Who empties the list by hand means it.
-  await hub.reload({ staticNodes: [] });
+  await hub.reload({ discovery: { staticNodes: [] } });
   await eventually(async () => (await hub.listedBy("static")) === "");
 });
 
@@ -67,7 +32,7 @@ it("a catalogue is asked beside the list; its end, and its emptiness, take nobod
   const staticNodes = [{ name: "leaf1", url, region: "us" }];
   const methods = ["static" as const, "consul" as const];
   const settings = { methods, staticNodes, consulAddr: consul.address, consulRegister: true };
-  await using hub = await startHub(settings);
+  await using hub = await startHubCoordinator({ discovery: settings });
   // The hub enters itself.
   await eventually(async () => (await hub.listedBy("consul")) === "hub,leaf1,leaf2,leaf3");
   expect(await hub.get("nodes/leaf1")).toMatchObject({
@@ -106,6 +71,6 @@ it("a catalogue is asked beside the list; its end, and its emptiness, take nobod
   await eventually(async () => !(await isTold("discovery-outage")));
 
   // Who no longer asks a source does not believe it either.
-  await hub.reload({ ...settings, methods: ["static"] });
+  await hub.reload({ discovery: { ...settings, methods: ["static"] } });
   await eventually(async () => (await hub.listedBy("consul")) === "");
 });

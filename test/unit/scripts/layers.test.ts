@@ -36,7 +36,7 @@ describe("layers", () => {
     expect(judge("agent/main.ts", `import "../coordinator/x.ts";`)).toHaveLength(1);
     expect(judge("coordinator/sequencer/a.ts", `import "../../agent/uplink/x.ts";`)).toHaveLength(1);
     expect(judge("coordinator/main.ts", `import "../agent/downlink/x.ts";`)).toHaveLength(1);
-    expect(judge("coordinator/coordinator.ts", `import "../agent/own-node.ts";`)).toEqual([]);
+    expect(judge("coordinator/own-outbox.ts", `import "../agent/own-node.ts";`)).toEqual([]);
   });
 
   test("the protocol does no I/O", () => {
