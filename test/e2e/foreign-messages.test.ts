@@ -51,12 +51,12 @@ const MISUSES: readonly [string, Misuse][] = [
     "its own answer to its own question",
     async (nc, reply) => {
       const asked = new Promise((resolve) => {
-        nc.subscribe("cim.commands.evil", {
+        nc.subscribe("cim.queries.evil", {
           max: 1,
           callback: (_, message) => resolve(message.respond("no")),
         });
       });
-      nc.publish("cim.commands.evil", "", { reply });
+      nc.publish("cim.queries.evil", "", { reply });
       await asked;
     },
   ],
