@@ -24,7 +24,11 @@ export function register(program: Command): void {
     .description("The nodes the coordinator knows. Exits 1 when one of them is not up.")
     .option("--json", "print one JSON document")
     .helpCommand(false)
-    .action(async (options: NodesOptions) => {
+    .allowExcessArguments()
+    .action(async (options: NodesOptions, { args: [name] }: Command) => {
+      if (name !== undefined) {
+        throw usage(`"${name}" is no command of cim nodes; write cim nodes show ${name} for one node`);
+      }
       const view = await readFleet(await findCoordinator(options));
       const lines = options.json
         ? [JSON.stringify({ nodes: view.nodes })]
@@ -60,6 +64,14 @@ function saidWords({ url, region, capabilities, leafUrl }: NodeView["said"][numb
   return words.join(", ") || "nothing but the name";
 }
 
+/** The one that counts, and whose word that is where others name another. */
+function urlWords({ url, said }: NodeView): string {
+  const by = said.find((words) => words.url === url)?.source;
+  const others = said.filter((words) => words.url !== null && words.url !== url);
+  if (url === null || others.length === 0) return url ?? "not known";
+  return `${url}, as ${by} has it; another by ${others.map(({ source }) => source).join(", ")}`;
+}
+
 function healthWords({ state, suspect, flapping }: NodeView["health"]): string {
   if (flapping) return `${state} (comes and goes)`;
   return suspect ? `${state} (suspected)` : state;
@@ -73,6 +85,7 @@ export function nodeLines(node: NodeView, problems: readonly Problem[], nowMs: n
     ["role", node.role],
     ["region", node.region],
     ["capabilities", node.capabilities.join(", ") || "none"],
+    ["url", urlWords(node)],
     ["health", `${healthWords(health)} for ${since}: ${health.evidence[0] ?? ""}`],
     ["evidence", health.evidence.slice(1).join(", ")],
     ["known from", node.sources.join(", ")],

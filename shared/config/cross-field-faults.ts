@@ -3,6 +3,7 @@ import { defaultOf } from "./described-key.ts";
 import { isRecord, valueAt } from "./document-value.ts";
 import { type Fault, shown } from "./faults.ts";
 import { parseHostPort } from "./host-port.ts";
+import { isLocalName } from "./local-name.ts";
 
 /**
  * What keys demand of each other. These rules read the unchecked document, so that they are told together with
@@ -17,9 +18,11 @@ export function crossFieldFaults(document: unknown): Fault[] {
   return [
     ...roleFaults(read),
     ...leafFaults(read),
+    ...staticNodeFaults(read),
     ...userFaults(read),
     ...addressFaults(read),
     ...sizeFaults(read),
+    ...announcementFaults(read),
   ];
 }
 
@@ -73,6 +76,16 @@ function* roleFaults(read: Read): Iterable<Fault> {
   }
 }
 
+function* announcementFaults(read: Read): Iterable<Fault> {
+  const name = read("discovery.dnsQuery");
+  if (read("discovery.mdnsAnnounce") !== true || typeof name !== "string" || isLocalName(name)) return;
+  yield {
+    path: "discovery.dnsQuery",
+    problem: `is ${shown(name)}, but discovery.mdnsAnnounce is true and only names in .local are announced`,
+    write: '"_nats._tcp.cim.local", or discovery.mdnsAnnounce: false',
+  };
+}
+
 function* leafFaults(read: Read): Iterable<Fault> {
   const leaves = read("leaves");
   if (!Array.isArray(leaves)) return;
@@ -84,6 +97,17 @@ function* leafFaults(read: Read): Iterable<Fault> {
     const path = `leaves[${index}]`;
     yield* seenBefore(names, leaf.name, `${path}.name`, "a name of its own for each node");
     yield* seenBefore(keys, leaf.publicKey, `${path}.publicKey`, "the key that this leaf itself made");
+  }
+}
+
+/** Which of two entries would count is for the operator to say. */
+function* staticNodeFaults(read: Read): Iterable<Fault> {
+  const nodes = read("discovery.staticNodes");
+  if (!Array.isArray(nodes)) return;
+  const names = new Map<unknown, string>();
+  for (const [index, node] of nodes.entries()) {
+    const path = `discovery.staticNodes[${index}].name`;
+    if (isRecord(node)) yield* seenBefore(names, node.name, path, "each node once");
   }
 }
 

@@ -47,7 +47,7 @@ export function checkDocument(document: unknown, env: Environment = {}): Checked
   const parsed = configDocument.safeParse(overridden.document);
   const located = parsed.success ? [] : schemaFaults(overridden.document, parsed.error.issues);
   const crossed = crossFieldFaults(overridden.document).map((fault) => ({
-    keys: fault.path.split("."),
+    keys: fault.path.split(/[.[]/),
     fault,
   }));
   const faults = [...overridden.faults];

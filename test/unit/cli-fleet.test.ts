@@ -1,7 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { FleetView, NodeView } from "../../cli/coordinator-api.ts";
 import { fleetProblems, isAsItShouldBe } from "../../cli/fleet-problems.ts";
 import { nodeLines } from "../../cli/nodes.ts";
+import { run } from "../../cli/program.ts";
 import { statusLines } from "../../cli/status.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
@@ -167,6 +168,7 @@ describe("cim nodes show", () => {
     const silent = node("leaf9", {
       health: health("unreachable", 5, "nothing of it answers", "no heartbeat yet", "no link yet"),
       sources: ["configuration", "static"],
+      url: "nats://10.0.0.2:4222",
       said: [
         { source: "configuration", url: null, region: null, capabilities: [], leafUrl: null },
         {
@@ -194,6 +196,7 @@ describe("cim nodes show", () => {
       "  role              leaf",
       "  region            eu",
       "  capabilities      none",
+      "  url               nats://10.0.0.2:4222",
       "  health            unreachable for 5 s: nothing of it answers",
       "  evidence          no heartbeat yet, no link yet",
       "  known from        configuration, static",
@@ -204,6 +207,32 @@ describe("cim nodes show", () => {
       "  in the log        0, incarnation 0",
       "  lag               not known",
       "  copy              -",
+    ]);
+  });
+
+  it("tells whose url counts where sources name different ones", () => {
+    const at = (source: "static" | "consul" | "dns", url: string | null) => {
+      return { source, url, region: null, capabilities: [], leafUrl: null };
+    };
+    const [first, second] = ["nats://10.0.0.2:4222", "nats://10.0.0.3:4222"];
+    const urlOf = (said: NodeView["said"]) =>
+      nodeLines(node("leaf1", { url: first, said }), [], nowMs).find((line) => line.startsWith("  url "));
+    const disagreeing = [at("static", first), at("consul", second), at("dns", second)];
+    expect(urlOf(disagreeing)).toMatch(/ nats:..10.0.0.2:4222, as static has it; another by consul, dns$/);
+    expect(urlOf([at("static", first), at("consul", first), at("dns", null)])).toMatch(/ nats:\S+4222$/);
+  });
+});
+
+describe("cim nodes", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it("of one node says how that is asked", async () => {
+    const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    expect(await run(["nodes", "leaf1"])).toBe(2);
+    expect(said.mock.calls).toEqual([
+      ['cim: "leaf1" is no command of cim nodes; write cim nodes show leaf1 for one node\n'],
     ]);
   });
 });

@@ -231,6 +231,13 @@ describe("a fault", () => {
     ]);
   });
 
+  it("is told for each static node that is listed before", () => {
+    const staticNodes = [1, 2, 3].map((n) => ({ name: `leaf${n % 2}`, url: `nats://10.0.0.${n}:4222` }));
+    expect(faultsOf({ ...hub, discovery: { staticNodes } }).map(faultLine)).toEqual([
+      'discovery.staticNodes[2].name: is "leaf1", the same as discovery.staticNodes[0].name; write each node once',
+    ]);
+  });
+
   it("is one line, with how many more there are", () => {
     const broken = () => parseConfig({ "odd\nkey": 1, role: "leaf\n" });
     expect(broken).toThrow(ConfigError);

@@ -88,6 +88,11 @@ describe("CIM_* overrides", () => {
     ["CIM_STATIC_NODES", "{}", /not a JSON list/],
     [
       "CIM_STATIC_NODES",
+      '[{"name":"a","url":"nats://x:1"},{"name":"a","url":"nats://x:2"}]',
+      /^CIM_STATIC_NODES: holds .*staticNodes\[1\]\.name is "a", the same as .*\[0\]\.name; write each node once$/,
+    ],
+    [
+      "CIM_STATIC_NODES",
       '[{"nmae":"a","url":"nats://x:1","name":"a"}]',
       /discovery\.staticNodes\[0\]\.nmae is not a known key; write discovery\.staticNodes\[0\]\.name$/,
     ],
