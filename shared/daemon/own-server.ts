@@ -7,8 +7,9 @@ import { ensureStreams } from "../nats/ensure-stream.ts";
 import type { Link, LinkChange } from "../nats/link-table.ts";
 import { LinkWatch } from "../nats/link-watch.ts";
 import { backoffMs, REMOTE_POLICY } from "../nats/reconnect-policy.ts";
+import { MINIMUM_NATS_SERVER } from "../nats/server-binary.ts";
 import { diskSpace, serverHealth } from "../nats/server-health.ts";
-import { requireServerVersion } from "../nats/server-version.ts";
+import { requireServerVersion, tooOldVersion } from "../nats/server-version.ts";
 import { wantedStreams } from "../nats/streams.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Log } from "../observe/log.ts";
@@ -112,6 +113,14 @@ export class OwnServer {
       onServer(false);
       return;
     }
+    const version = tooOldVersion(this.nc);
+    if (version !== undefined) {
+      // Put in the place of another while we ran: it goes on when the right one is back.
+      conditions.clear("server-down");
+      conditions.raise("server-too-old", { version, needed: `${MINIMUM_NATS_SERVER} or newer` });
+      return;
+    }
+    conditions.clear("server-too-old");
     for (let attempt = 0; ; attempt++) {
       try {
         // The store may be another one than before.
