@@ -8,7 +8,7 @@ export interface TimedHealth {
   readonly health: FleetNode["health"];
 }
 
-/** Listens to a coordinator's `/api/v1/events`, and keeps what it tells of health. */
+/** Listens to a coordinator's `/api/v1/events`, and keeps what it tells of nodes that appear and of health. */
 export class LiveEvents implements Disposable {
   readonly told: TimedHealth[] = [];
   readonly #response: IncomingMessage;
@@ -66,7 +66,7 @@ export class LiveEvents implements Disposable {
   }
 
   #heard(part: string, atMs: number): void {
-    const [, data] = /^event: node-health\ndata: (.+)$/m.exec(part) ?? [];
+    const [, data] = /^event: node-(?:appeared|health)\ndata: (.+)$/m.exec(part) ?? [];
     if (data === undefined) return;
     const { node, health } = JSON.parse(data) as { node: string; health: FleetNode["health"] };
     this.told.push({ atMs, node, health });
