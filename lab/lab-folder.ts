@@ -1,7 +1,7 @@
 import { FolderLock } from "./folder-lock.ts";
 import { LabError, messageOf } from "./lab-error.ts";
 import { findLeftovers } from "./leftovers.ts";
-import { makeFolder } from "./node-files.ts";
+import { makeLabFolder } from "./node-files.ts";
 import { nodePaths } from "./node-plan.ts";
 import { bootId, endProcess, identify, type ProcessIdentity } from "./process-identity.ts";
 import { type NodeState, readLabState, writeLabState } from "./state.ts";
@@ -39,7 +39,7 @@ export class LabFolder implements AsyncDisposable {
    * @throws LabError when a live lab holds it (with its pid), or it can't be written
    */
   static async open(dir: string, onNotice: (line: string) => void): Promise<LabFolder> {
-    await makeFolder(dir);
+    await makeLabFolder(dir);
     const lock = await FolderLock.take(dir);
     try {
       const [previous, boot, me] = await Promise.all([readLabState(dir), bootId(), identify(process.pid)]);

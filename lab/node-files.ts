@@ -1,5 +1,6 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { type Config, type ConfigDocument, ConfigError, checkDocument } from "../shared/config/index.ts";
+import { makeFolder } from "../shared/config/make-folder.ts";
 import { ensureSeedFile } from "../shared/nats/nkeys.ts";
 import { writeServerConfig } from "../shared/nats/write-server-config.ts";
 import { LabError, messageOf } from "./lab-error.ts";
@@ -15,9 +16,9 @@ export type NodeChanges = {
 };
 
 /** @throws LabError when it can't be made, or not written to */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeLabFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeFolder(path);
   } catch (cause) {
     throw new LabError(`cannot make the folder ${path} (${messageOf(cause)}): choose another --dir`, 2, {
       cause,
@@ -38,8 +39,8 @@ export async function writeFleetFiles(
   const keys = new Map<string, string>();
   for (const node of fleet) {
     const { dir, data } = nodePaths(labDir, node.name);
-    await makeFolder(dir);
-    await makeFolder(data);
+    await makeLabFolder(dir);
+    await makeLabFolder(data);
     if (node.role === "leaf") keys.set(node.name, (await ensureSeedFile(`${data}/link.nk`)).publicKey);
   }
   const written = fleet.map((node) => {

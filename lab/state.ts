@@ -1,6 +1,7 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
+import { makeFolder } from "../shared/config/make-folder.ts";
 import { LabError, messageOf } from "./lab-error.ts";
 
 const identity = z.strictObject({
@@ -81,7 +82,7 @@ export async function writeLabState(dir: string, state: LabState): Promise<void>
 
 /** Writes a file (0600) so that a reader, and the next boot, sees it whole or not at all. */
 export async function writeDurably(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(path));
   const part = `${path}.part`;
   const file = await open(part, "w", 0o600);
   try {

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, stat, unlink } from "node:fs/promises";
+import { link, open, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys";
+import { makeFolder } from "../config/make-folder.ts";
 import { readSecretFile } from "./secret-file.ts";
 
 /** A seed file that cannot be used. The message is one line that names the file and what to do. */
@@ -67,7 +68,7 @@ export async function ensureSeedFile(path: string): Promise<UserKey> {
   const folder = dirname(path);
   const part = `${path}.${randomUUID()}.part`;
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     await writeDurably(part, `${createUserKey().seed}\n`);
     try {
       await link(part, path);

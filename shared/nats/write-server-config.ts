@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../config/make-folder.ts";
 import { PROGRAM_USERS } from "../protocol/names.ts";
 import { ensureSeedFile } from "./nkeys.ts";
 import { readPasswordHash } from "./password-hash.ts";
@@ -51,7 +52,7 @@ export async function writeServerConfig(
   config: WritableServerConfig,
   folder = config.dataDir,
 ): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => unwritable(folder, cause));
+  await makeFolder(folder).catch((cause: unknown) => unwritable(folder, cause));
   if (config.role === "leaf" && config.nats.hubs.length > 0) {
     const { seed } = await ensureSeedFile(config.nats.linkSeedFile);
     await replaceFile(join(folder, LINK_REMOTE_FILE), renderLinkRemote(seed));
