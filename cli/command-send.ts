@@ -35,7 +35,7 @@ export function registerCommandSend(commands: Command): void {
 async function send(domain: string, command: string, options: SendOptions): Promise<void> {
   const { id, require, near, strategy, retry } = options;
   if (retry !== undefined && retry !== "elsewhere")
-    throw usage(`--retry: "${retry}" is nothing; write elsewhere`);
+    throw usage(`--retry: "${retry}" is no way to retry; write elsewhere, or leave it out`);
   const timeoutS = options.timeout === undefined ? 10 : positiveNumber(options.timeout, "--timeout", "2.5");
   const data = await readData(options.data);
   await using connection = await connectNode(options, "cim command send");

@@ -20,6 +20,8 @@ export interface DaemonProgram {
 /** After SIGTERM a daemon has so long to end in order; what it leaves undone, its next start does. */
 const STOP_TIMEOUT_MS = 10_000;
 
+const FILE_VERBS = new Set(["check-config", "print-nats-config", "write-nats-config", "print-link-key"]);
+
 /** Errors with an exit code of their own are one clear line. */
 interface Refusal extends Error {
   readonly exitCode?: number;
@@ -47,6 +49,7 @@ async function command(program: DaemonProgram, argv: readonly string[]): Promise
   if (more.length > 0) throw usageError(`one FILE is enough; ${usage}`);
   if (verb === "print-schema") return say(printSchema());
   const path = verb === undefined ? values.config : file;
+  if (verb !== undefined && !FILE_VERBS.has(verb)) throw usageError(`"${verb}" is no command; ${usage}`);
   if (path === undefined) throw usageError(verb === undefined ? usage : `${verb} needs a FILE; ${usage}`);
   switch (verb) {
     case "check-config": {
@@ -60,10 +63,8 @@ async function command(program: DaemonProgram, argv: readonly string[]): Promise
       return say(await writeNatsConfig(loadConfig(path, process.env)));
     case "print-link-key":
       return say(await linkKey(loadConfig(path, process.env), path));
-    case undefined:
-      return await run(program, path);
     default:
-      throw usageError(`"${verb}" is no command; ${usage}`);
+      return await run(program, path);
   }
 }
 
