@@ -30,3 +30,18 @@ test("an event that is printed shows what it says, also where its body is no JSO
   expect(inspect(event("\x00\x01"))).toMatch(/data: .*00 01/);
   expect(inspect(event(""))).toContain("PersonCreated");
 });
+
+test("an event as JSON loses nothing of what it says", () => {
+  expect(JSON.parse(JSON.stringify(event('{"name":"Ada"}')))).toEqual({
+    id: "one",
+    domain: "person",
+    aggregate: "ada",
+    type: "PersonCreated",
+    time: "1970-01-01T00:00:00.000Z",
+    correlationId: "one",
+    causationId: "one",
+    origin: { node: "leaf1", seq: 7 },
+    data: { name: "Ada" },
+  });
+  expect(JSON.parse(JSON.stringify(event("\x00\x01")))).toMatchObject({ data_base64: "AAE=" });
+});

@@ -15,6 +15,22 @@ export interface EventOrigin {
   readonly seq: number;
 }
 
+/** `undefined` is left out by `JSON.stringify`. */
+export interface EventJson {
+  readonly id: string;
+  readonly domain: string;
+  readonly aggregate: string | undefined;
+  readonly type: string;
+  /** ISO 8601. */
+  readonly time: string;
+  readonly correlationId: string;
+  readonly causationId: string;
+  readonly origin: EventOrigin;
+  readonly position: string | undefined;
+  readonly data?: unknown;
+  readonly data_base64?: string;
+}
+
 /** An event as a reader gets it. Fits as `causedBy` of the next one. What costs is worked out when it is asked for. */
 export class CimEvent {
   readonly #message: StoredMessage;
@@ -28,8 +44,8 @@ export class CimEvent {
     // Everything is behind getters: without this, `console.log(event)` shows an empty object.
     Object.defineProperty(CimEvent.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: CimEvent) {
-        const { id, domain, aggregate, type, time, origin, data } = this;
-        return { id, domain, aggregate, type, time, origin, data: shown(data) };
+        const { data_base64: _, ...said } = this.toJSON();
+        return { ...said, time: this.time, data: shown(this.data) };
       },
     });
   }
@@ -103,6 +119,23 @@ export class CimEvent {
    */
   get checkpoint(): string {
     return encodeCheckpoint(this.#standing);
+  }
+  /** What it says, for `JSON.stringify`: `data` where the body is JSON, else `data_base64`, as in CloudEvents. */
+  toJSON(): EventJson {
+    const { id, domain, aggregate, type, correlationId, causationId, origin, position } = this;
+    const data = shown(this.data);
+    return {
+      id,
+      domain,
+      aggregate,
+      type,
+      time: this.time.toISOString(),
+      correlationId,
+      causationId,
+      origin,
+      position,
+      ...(data === this.data ? { data_base64: Buffer.from(this.data).toString("base64") } : { data }),
+    };
   }
 }
 
