@@ -2,10 +2,10 @@ import type { Config } from "../../shared/config/index.ts";
 import {
   asDiscovered,
   type DiscoveredNode,
-  SOURCES,
   type SourceName,
   type Witness,
 } from "../../shared/discovery/discovered-node.ts";
+import { sourcesOf } from "../../shared/discovery/open-source.ts";
 import type { LinkChange } from "../../shared/nats/link-table.ts";
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
 import { AttentionClock } from "../health/attention-clock.ts";
@@ -60,7 +60,7 @@ export class Fleet {
     const { node: name, region, capabilities, leaves, nats } = config;
     this.#detector = detectorOf(config);
     for (const { detector } of this.#nodes.values()) detector.configure(this.#detector.slow);
-    this.#sources = config.discovery.methods.filter(isSource);
+    this.#sources = sourcesOf(config.discovery);
     this.#keys = new Map(leaves.map((leaf) => [leaf.name, leaf.publicKey]));
     this.#known(name).role = "hub";
     const hub = { name, region, capabilities, url: nats.url };
@@ -260,8 +260,6 @@ export class Fleet {
     return { nowMs, atMs: this.#clock.at(nowMs) };
   }
 }
-
-const isSource = (method: string): method is SourceName => SOURCES.some((source) => source === method);
 
 const byRoleAndName = (a: KnownNode, b: KnownNode): number =>
   Number(b.role === "hub") - Number(a.role === "hub") || (a.name < b.name ? -1 : 1);

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { key } from "./described-key.ts";
+import { isMulticastGroup } from "./local-name.ts";
 import { capabilitiesKey, regionKey } from "./replication-sections.ts";
 import { absolutePath, dialAddress, label, nodeName, url } from "./value-kinds.ts";
 
@@ -41,13 +42,35 @@ export const discoverySection = z.strictObject({
   dnsQuery: key(
     z
       .string()
-      .regex(/^_[a-z0-9-]+\._(tcp|udp)(\.[A-Za-z0-9-]+)+\.?$/, "must be the name of SRV records")
+      .regex(/^_[a-z0-9-]{1,62}\._(tcp|udp)(\.[A-Za-z0-9-]{1,63})+\.?$/, "must be the name of SRV records")
+      .max(160, "must be shorter: names of nodes are put before it")
       .default("_nats._tcp.cim.local"),
-    { what: "Name of the SRV records that list the nodes (method dns).", write: '"_nats._tcp.cim.local"' },
+    {
+      what: "Name of the SRV records that list the nodes (method dns). In .local and without dnsServers it is asked by multicast.",
+      write: '"_nats._tcp.cim.local"',
+    },
   ),
   dnsServers: key(z.array(dialAddress).max(8).default([]), {
-    what: "host:port of the DNS servers to ask; empty: the machine's own.",
+    what: "host:port of the DNS servers to ask; empty: the machine's own, and for names in .local everybody on the network.",
     write: 'a list of host:port, as ["127.0.0.1:53"]',
+  }),
+  mdnsInterfaces: key(z.array(z.ipv4("must be an IPv4 address")).max(8).default([]), {
+    what: "IPv4 addresses of this machine on whose networks multicast DNS is spoken; empty: all but loopback.",
+    write: 'a list of IPv4 addresses, as ["10.0.0.1"]',
+  }),
+  mdnsGroup: key(
+    z
+      .string()
+      .refine(isMulticastGroup, "must be host:port with a multicast address (224.0.0.0 to 239.255.255.255)")
+      .default("224.0.0.251:5353"),
+    {
+      what: "Multicast address and port of multicast DNS; another than the standard's is heard by cim alone.",
+      write: '"224.0.0.251:5353"',
+    },
+  ),
+  mdnsAnnounce: key(z.boolean().default(false), {
+    what: "Announces this node itself by multicast DNS, under dnsQuery, which has to end in .local; from the next start.",
+    write: "true or false",
   }),
   consulAddr: key(
     z.union([dialAddress, url("http", "https")], "must be host:port or a URL").default("127.0.0.1:8500"),

@@ -24,7 +24,8 @@ export class DaemonFrame {
   readonly metrics: Metrics;
   readonly http: HttpServer;
   readonly server: OwnServer;
-  #registration: Promise<AsyncDisposable> | undefined;
+  /** What tells others that this node is there. */
+  readonly #registrations: Promise<AsyncDisposable>[] = [];
 
   constructor({ config, program, metrics, onServer, onLink }: DaemonFrameInit) {
     this.#config = config;
@@ -55,31 +56,40 @@ export class DaemonFrame {
   ready(): void {
     this.conditions.clear("starting");
     this.log.info("ready");
-    if (this.#config.discovery.consulRegister) this.#registration = this.#register();
+    if (this.#config.discovery.consulRegister) this.#registrations.push(this.#register());
+    if (this.#config.discovery.mdnsAnnounce) this.#registrations.push(this.#announce());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.http[Symbol.asyncDispose]();
     await this.server[Symbol.asyncDispose]();
-    await (await this.#registration)?.[Symbol.asyncDispose]();
+    for (const registration of this.#registrations) await (await registration)[Symbol.asyncDispose]();
     this.log.info("ended");
   }
 
   /** Loaded only where it is asked for. */
   async #register(): Promise<AsyncDisposable> {
     const { ConsulRegistration } = await import("../discovery/consul/consul-registration.ts");
-    const { node, role, region, capabilities, nats, discovery } = this.#config;
     const log = this.log.child({ part: "consul" });
-    const { consulService: service } = discovery;
-    const about = {
-      service,
-      node,
-      role,
-      region,
-      capabilities,
-      natsUrl: nats.url,
-      leafListen: nats.leafListen,
-    };
+    const { discovery } = this.#config;
+    const about = { ...this.#about(), service: discovery.consulService };
     return new ConsulRegistration({ ...about, place: discovery, log }).start();
+  }
+
+  async #announce(): Promise<AsyncDisposable> {
+    const { MdnsAnnouncer } = await import("../discovery/mdns/mdns-announcer.ts");
+    const log = this.log.child({ part: "mdns" });
+    const { discovery } = this.#config;
+    return new MdnsAnnouncer({
+      about: this.#about(),
+      service: discovery.dnsQuery,
+      place: discovery,
+      log,
+    }).start();
+  }
+
+  #about() {
+    const { node, role, region, capabilities, nats } = this.#config;
+    return { node, role, region, capabilities, natsUrl: nats.url, leafListen: nats.leafListen };
   }
 }

@@ -10,7 +10,7 @@ export interface DiscoveredNode {
 }
 
 /** What lists nodes by itself, beside the coordinator's own document, links and heartbeats. */
-export const SOURCES = ["static", "kubernetes", "consul", "dns"] as const;
+export const SOURCES = ["static", "kubernetes", "consul", "dns", "mdns"] as const;
 export type SourceName = (typeof SOURCES)[number];
 
 /** Who can say something of a node. */

@@ -3,7 +3,7 @@ import type { Conditions } from "../observe/conditions.ts";
 import type { Log } from "../observe/log.ts";
 import { type DiscoveredNode, SOURCES, type SourceName } from "./discovered-node.ts";
 import { type Held, heldNodes, NOTHING_HELD, reviewWithheld, takeListing } from "./mass-disappearance.ts";
-import { openSource, sourceOptions } from "./open-source.ts";
+import { openSource, sourceOptions, sourcesOf } from "./open-source.ts";
 import type { Report, Source } from "./source.ts";
 
 type Settings = Config["discovery"];
@@ -62,9 +62,10 @@ export class Discovery {
   /** Begins, ends and begins anew what the settings change. What a source listed stays until it answers anew. */
   async configure(settings: Settings): Promise<void> {
     this.#settings = settings;
+    const asked = sourcesOf(settings);
     for (const source of SOURCES) {
       const before = this.#running.get(source);
-      const wanted = settings.methods.includes(source) ? sourceOptions(source, settings) : undefined;
+      const wanted = asked.includes(source) ? sourceOptions(source, settings) : undefined;
       if (before?.options === wanted) continue;
       if (before) await this.#end(before);
       if (wanted === undefined) this.#forget(source);

@@ -2,8 +2,8 @@ import type { DiscoveredNode, Witness } from "./discovered-node.ts";
 
 /**
  * Whose word counts before whose, for each thing that is said of a node. The node knows itself best; then comes what
- * an operator wrote down by hand, then a catalogue that asks for a
- * token, then what anything on the network answers.
+ * an operator wrote down by hand, then a catalogue that asks for a token, then what the zone's servers answer, then what
+ * anybody on the same network calls out.
  */
 export const PRECEDENCE: readonly Witness[] = [
   "heartbeat",
@@ -12,6 +12,7 @@ export const PRECEDENCE: readonly Witness[] = [
   "kubernetes",
   "consul",
   "dns",
+  "mdns",
 ];
 
 /** A node as all that is said of it together has it. */

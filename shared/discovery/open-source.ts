@@ -1,9 +1,20 @@
 import type { Config } from "../config/index.ts";
+import { isLocalName } from "../config/local-name.ts";
 import type { SourceName } from "./discovered-node.ts";
 import type { Source, SourceInit } from "./source.ts";
 import { StaticSource } from "./static-source.ts";
 
 type Settings = Config["discovery"];
+
+/**
+ * The sources that the methods stand for. Names in `.local` belong to multicast DNS (RFC 6762, section 3), unless
+ * servers are named that know them.
+ */
+export function sourcesOf(settings: Settings): SourceName[] {
+  const { methods, dnsQuery, dnsServers } = settings;
+  const isMulticast = dnsServers.length === 0 && isLocalName(dnsQuery);
+  return methods.map((method) => (method === "dns" && isMulticast ? "mdns" : method));
+}
 
 /** Makes a source; what it needs is loaded only then. */
 export async function openSource(name: SourceName, settings: Settings, init: SourceInit): Promise<Source> {
@@ -21,6 +32,10 @@ export async function openSource(name: SourceName, settings: Settings, init: Sou
     case "dns": {
       const { DnsSource } = await import("./dns/dns-source.ts");
       return new DnsSource({ ...init, dnsQuery: settings.dnsQuery, dnsServers: settings.dnsServers });
+    }
+    case "mdns": {
+      const { MdnsSource } = await import("./mdns/mdns-source.ts");
+      return new MdnsSource({ ...init, ...settings });
     }
   }
 }
@@ -41,4 +56,5 @@ const OPTIONS: Readonly<Record<SourceName, readonly (keyof Settings)[]>> = {
   ],
   consul: ["consulAddr", "consulService", "consulDatacenter", "consulTokenFile"],
   dns: ["dnsQuery", "dnsServers"],
+  mdns: ["dnsQuery", "mdnsGroup", "mdnsInterfaces"],
 };

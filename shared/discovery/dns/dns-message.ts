@@ -126,7 +126,8 @@ function answerOf(packet: DecodedPacket, question: Question): Reply {
   return { kind: "answer", records: [], additional, ttlS };
 }
 
-function recordOf(one: Answer): DnsRecord | undefined {
+/** @param one of a packet that was read; undefined: of a kind that is not used here */
+export function recordOf(one: Answer): DnsRecord | undefined {
   if (one.type === "OPT" || !("class" in one) || one.class !== "IN") return undefined;
   const common = { name: plain(one.name), ttlS: ttlOf(one) };
   if (one.type === "SRV") {
@@ -143,13 +144,13 @@ function rcodeOf(packet: DecodedPacket): string {
   return (packet as { rcode?: string }).rcode ?? "NOERROR";
 }
 
-/** RFC 2181, section 8: a time with the highest bit set is none. */
-function ttlOf(one: Answer): number {
+/** Seconds. RFC 2181, section 8: a time with the highest bit set is none. */
+export function ttlOf(one: Answer): number {
   const ttl = "ttl" in one ? (one.ttl ?? 0) : 0;
   return ttl > 0x7fff_ffff ? 0 : ttl;
 }
 
 /** A name as it is compared: DNS makes no difference between large and small letters. */
-function plain(name: string): string {
+export function plain(name: string): string {
   return name.replace(/\.$/, "").toLowerCase();
 }
