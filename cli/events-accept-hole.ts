@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { askNode } from "../shared/nats/ask-node.ts";
 import { connectNats } from "../shared/nats/connect.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
 import { acceptHoleRequest } from "../shared/protocol/messages.ts";
 import { isNodeName, NODE_NAME_RULE } from "../shared/protocol/names.ts";
 import { controlSubject } from "../shared/protocol/subjects.ts";
@@ -60,7 +61,7 @@ async function acceptHole(node: string, options: AcceptHoleOptions): Promise<voi
     });
     accepted = answer.json<{ accepted?: unknown }>().accepted === true;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorText(cause);
     throw new CommandFailure(`${node} does not answer (${why}): see cim nodes show ${node}`, 1, { cause });
   } finally {
     await nc.close();

@@ -1,6 +1,7 @@
 import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
 import { connectCim, EventRejected } from "../shared/client/connect-cim.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
 import { type AppendedMany, appendMany } from "./append-many.ts";
 import { CommandFailure, usage } from "./failure.ts";
 import { findNode, withNodeOptions } from "./find-fleet.ts";
@@ -91,7 +92,7 @@ function document({ node, count, acknowledged, first, last, seconds }: Report): 
 
 /** What the event itself is wrong in, the user can mend: usage. */
 function asFailure(error: unknown, before: string): CommandFailure {
-  const text = before + (error instanceof Error ? error.message : String(error));
+  const text = before + errorText(error);
   return new CommandFailure(text, error instanceof EventRejected ? 2 : 1, { cause: error });
 }
 
@@ -103,7 +104,7 @@ async function readData(given: string | undefined): Promise<unknown> {
     return JSON.parse(text) as unknown;
   } catch (cause) {
     const where = given === "-" ? "what came on stdin" : "it";
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorText(cause);
     throw usage(
       `--data: ${where} is not JSON (${why}); write as '{"name":"Ada"}', or - to read it from stdin`,
     );

@@ -2,6 +2,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { nextEvent, seqAtIndex, seqAtTime } from "../shared/follow/find-in-log.ts";
 import { JetStreamRefused, type StreamState, streamState } from "../shared/nats/jetstream-api.ts";
 import { readEvent } from "../shared/protocol/cloud-event.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
 import { STREAM } from "../shared/protocol/names.ts";
 import { CommandFailure } from "./failure.ts";
 import type { LogPlace } from "./log-place.ts";
@@ -18,7 +19,7 @@ export async function logState(nc: NatsConnection, node: string): Promise<Stream
         { cause },
       );
     }
-    throw new CommandFailure(`the log on ${node} can't be read: ${messageOf(cause)}`, 1, { cause });
+    throw new CommandFailure(`the log on ${node} can't be read: ${errorText(cause)}`, 1, { cause });
   }
 }
 
@@ -37,8 +38,4 @@ export async function timeAt(nc: NatsConnection, seq: number): Promise<number | 
   const found = await nextEvent(nc, seq);
   const event = found && readEvent(found, "");
   return event && event.appendedUs / 1000;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

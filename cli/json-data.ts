@@ -1,4 +1,5 @@
 import { text as readText } from "node:stream/consumers";
+import { errorText } from "../shared/protocol/error-text.ts";
 import { usage } from "./failure.ts";
 
 /** The value of `--data`: JSON, or `-` for JSON on stdin. @throws CommandFailure when it is not JSON */
@@ -9,7 +10,7 @@ export async function readData(given: string | undefined): Promise<unknown> {
     return JSON.parse(text) as unknown;
   } catch (cause) {
     const where = given === "-" ? "what came on stdin" : "it";
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorText(cause);
     throw usage(
       `--data: ${where} is not JSON (${why}); write as '{"name":"Ada"}', or - to read it from stdin`,
     );

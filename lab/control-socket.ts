@@ -3,8 +3,9 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { errorText } from "../shared/protocol/error-text.ts";
 import { type ControlReply, type ControlRequest, controlReply, controlRequest } from "./control-messages.ts";
-import { LabError, messageOf } from "./lab-error.ts";
+import { LabError } from "./lab-error.ts";
 
 /** sun_path of unix(7) is 108 bytes with its final zero. */
 const longestSocketPath = 107;
@@ -47,7 +48,7 @@ export class ControlSocket implements AsyncDisposable {
       await once(server, "listening");
       await chmod(path, 0o600);
     } catch (cause) {
-      throw new LabError(`cannot listen on the lab's control socket ${path}: ${messageOf(cause)}`, 2, {
+      throw new LabError(`cannot listen on the lab's control socket ${path}: ${errorText(cause)}`, 2, {
         cause,
       });
     }
@@ -73,7 +74,7 @@ export async function askLab(path: string, request: ControlRequest, timeoutMs: n
     socket.end(`${JSON.stringify(request)}\n`);
     reply = controlReply.parse(JSON.parse(await readLine(socket)));
   } catch (cause) {
-    throw new LabError(`the lab behind ${dirname(path)} can't be asked: ${messageOf(cause)}`, 1, { cause });
+    throw new LabError(`the lab behind ${dirname(path)} can't be asked: ${errorText(cause)}`, 1, { cause });
   } finally {
     clearTimeout(timer);
     socket.destroy();
@@ -90,7 +91,7 @@ async function serve(socket: Socket, answer: (request: ControlRequest) => Promis
     reply = { ok: true, result: (await answer(request.data)) ?? null };
   } catch (error) {
     const exitCode = error instanceof Error && "exitCode" in error && error.exitCode === 2 ? 2 : 1;
-    reply = { ok: false, error: messageOf(error), exitCode };
+    reply = { ok: false, error: errorText(error), exitCode };
   }
   socket.end(`${JSON.stringify(reply)}\n`);
 }

@@ -11,7 +11,3 @@ export class LabError extends Error {
     this.exitCode = exitCode;
   }
 }
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -1,5 +1,6 @@
+import { errorText } from "../shared/protocol/error-text.ts";
 import { FolderLock } from "./folder-lock.ts";
-import { LabError, messageOf } from "./lab-error.ts";
+import { LabError } from "./lab-error.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { makeLabFolder } from "./node-files.ts";
 import { nodePaths } from "./node-plan.ts";
@@ -92,7 +93,7 @@ export class LabFolder implements AsyncDisposable {
     try {
       await written;
     } catch (cause) {
-      throw new LabError(`cannot write the lab's state in ${this.dir}: ${messageOf(cause)}`, 2, { cause });
+      throw new LabError(`cannot write the lab's state in ${this.dir}: ${errorText(cause)}`, 2, { cause });
     }
   }
 }

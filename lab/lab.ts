@@ -1,10 +1,11 @@
 import { resolve } from "node:path";
 import { findServerBinary } from "../shared/nats/server-binary.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
 import { answerControl } from "./control-answers.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { daemonCommand, daemonEnvironment } from "./daemon-command.ts";
 import { type FleetDocument, leafDocument } from "./fleet-document.ts";
-import { LabError, messageOf } from "./lab-error.ts";
+import { LabError } from "./lab-error.ts";
 import { LabFolder, type LabMemory } from "./lab-folder.ts";
 import { LabNode } from "./lab-node.ts";
 import { LinkProxy } from "./link-proxy.ts";
@@ -251,7 +252,7 @@ export class Lab implements AsyncDisposable {
     await this.#closeControl();
     await this.#closeNodes();
     await Promise.all([...this.#links.values()].map((link) => link[Symbol.asyncDispose]()));
-    await this.#folder.close(() => this.#memory()).catch((error) => this.notice(messageOf(error)));
+    await this.#folder.close(() => this.#memory()).catch((error) => this.notice(errorText(error)));
   }
 
   async #closeControl(): Promise<void> {

@@ -3,7 +3,8 @@ import { type Config, type ConfigDocument, ConfigError, checkDocument } from "..
 import { makeFolder } from "../shared/config/make-folder.ts";
 import { ensureSeedFile } from "../shared/nats/nkeys.ts";
 import { writeServerConfig } from "../shared/nats/write-server-config.ts";
-import { LabError, messageOf } from "./lab-error.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
+import { LabError } from "./lab-error.ts";
 import { configDocument, nodePaths } from "./node-plan.ts";
 import { type NodeState, writeDurably } from "./state.ts";
 
@@ -20,7 +21,7 @@ export async function makeLabFolder(path: string): Promise<void> {
   try {
     await makeFolder(path);
   } catch (cause) {
-    throw new LabError(`cannot make the folder ${path} (${messageOf(cause)}): choose another --dir`, 2, {
+    throw new LabError(`cannot make the folder ${path} (${errorText(cause)}): choose another --dir`, 2, {
       cause,
     });
   }

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { open, readFile, rename, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LabError, messageOf } from "./lab-error.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
+import { LabError } from "./lab-error.ts";
 import { identify, type ProcessIdentity, viewProcess } from "./process-identity.ts";
 
 const signalTimeoutMs = 20_000;
@@ -80,7 +81,7 @@ export class LabProcess {
       const identity = (await identify(pid)) ?? { pid, startTicks: 0, command: [...init.command] };
       return new LabProcess(init, child, identity, logStart);
     } catch (error) {
-      throw new LabError(`cannot start ${init.label} (${init.command[0]}): ${messageOf(error)}`, 2, {
+      throw new LabError(`cannot start ${init.label} (${init.command[0]}): ${errorText(error)}`, 2, {
         cause: error,
       });
     } finally {

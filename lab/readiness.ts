@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LabError, messageOf } from "./lab-error.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
+import { LabError } from "./lab-error.ts";
 import { labHost } from "./node-plan.ts";
 import type { LabProcess, ProcessEnd } from "./process.ts";
 
@@ -21,7 +22,7 @@ async function waitReady(
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     if (process.end) throw new LabError(await describeEnd(process, process.end), 2);
-    const said = await probe().catch(messageOf);
+    const said = await probe().catch(errorText);
     if (said === "ready") return;
     if (performance.now() > deadlineMs) {
       throw new LabError(
@@ -100,7 +101,7 @@ export async function reloadServer(server: LabProcess, monitorUrl: string, timeo
     return ((await reply.json()) as { config_load_time?: string }).config_load_time;
   };
   const before = await loadedAt().catch((cause) => {
-    throw new LabError(`${server.label} does not answer (${messageOf(cause)}): is it stopped?`, 1, { cause });
+    throw new LabError(`${server.label} does not answer (${errorText(cause)}): is it stopped?`, 1, { cause });
   });
   server.signal("SIGHUP");
   const probe = async () =>

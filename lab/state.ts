@@ -2,7 +2,8 @@ import { open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { makeFolder } from "../shared/config/make-folder.ts";
-import { LabError, messageOf } from "./lab-error.ts";
+import { errorText } from "../shared/protocol/error-text.ts";
+import { LabError } from "./lab-error.ts";
 
 const identity = z.strictObject({
   pid: z.int().positive(),
@@ -61,12 +62,12 @@ export async function readLabState(dir: string): Promise<LabState | undefined> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    throw new LabError(`cannot read the lab's state ${file}: ${messageOf(error)}`, 2, { cause: error });
+    throw new LabError(`cannot read the lab's state ${file}: ${errorText(error)}`, 2, { cause: error });
   }
   try {
     return labState.parse(JSON.parse(text));
   } catch (cause) {
-    const why = cause instanceof z.ZodError ? describe(cause) : messageOf(cause);
+    const why = cause instanceof z.ZodError ? describe(cause) : errorText(cause);
     throw new LabError(
       `${file} is not the state of a lab (${why}): choose another --dir, or remove it to start afresh beside the nodes' data`,
       2,

@@ -9,6 +9,7 @@ import { dialledHubs, reloadServer } from "../../shared/nats/server-control.ts";
 import { writeHubs } from "../../shared/nats/write-server-config.ts";
 import type { Conditions } from "../../shared/observe/conditions.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { errorText } from "../../shared/protocol/error-text.ts";
 import { dialledAs, foundHubs, hubsToDial } from "./hubs-to-dial.ts";
 
 export interface HubFinderInit {
@@ -119,7 +120,7 @@ export class HubFinder {
       }
       conditions.clear("hubs-not-moved");
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       conditions.raise("hubs-not-moved", { hubs: wanted, reason });
     }
   }

@@ -8,6 +8,7 @@ import { backoffMs, LOOPBACK_POLICY, REMOTE_POLICY } from "../../shared/nats/rec
 import type { Log } from "../../shared/observe/log.ts";
 import { decodeBlock, isBlock } from "../../shared/protocol/block.ts";
 import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
+import { errorText } from "../../shared/protocol/error-text.ts";
 import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { formatReign, type Reign, sameReign } from "../../shared/protocol/reign.ts";
@@ -55,7 +56,7 @@ async function writeOrUnknown(...write: Parameters<typeof writeGuarded>): Promis
   try {
     return await writeGuarded(...write);
   } catch (error) {
-    return { kind: "unknown", reason: error instanceof Error ? error.message : String(error) };
+    return { kind: "unknown", reason: errorText(error) };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { JetStreamRefused, jetStreamApi } from "../nats/jetstream-api.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { OLDEST_PROTOCOL, PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { STREAM } from "../protocol/names.ts";
 import { ClientTooOld, NodeTooOld, StoreUnavailable } from "./append-errors.ts";
@@ -52,7 +53,7 @@ async function outboxConfig(nc: NatsConnection, node: string, timeoutMs: number)
     const missing = cause instanceof JetStreamRefused && cause.code === 404;
     const reason = missing
       ? `it has no ${STREAM.outbox}; cim-agent, or cim-coordinator on a hub, makes one when it runs there`
-      : `${STREAM.outbox} can't be looked at: ${cause instanceof Error ? cause.message : String(cause)}`;
+      : `${STREAM.outbox} can't be looked at: ${errorText(cause)}`;
     throw new StoreUnavailable(node, { reason, outcome: "not-stored" }, { cause });
   }
 }

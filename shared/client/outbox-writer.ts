@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ConnectionLost } from "../nats/connection-lost.ts";
 import { ConnectionWatch } from "../nats/connection-watch.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { EVENTS_PREFIX } from "../protocol/subjects.ts";
 import { EventRejected, OutboxFull, StoreUnavailable, VersionConflict } from "./append-errors.ts";
 import type { Settled, Written } from "./append-queue.ts";
@@ -95,7 +96,7 @@ export class OutboxWriter {
       return await writeUnits(this.#init, units);
     } catch (error) {
       if (error instanceof ConnectionLost) return "connection lost";
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       return units.map(() => ({ kind: "unknown", reason }));
     }
   }

@@ -7,6 +7,7 @@ import {
   writeOne,
 } from "../nats/batch-publisher.ts";
 import { getMessage } from "../nats/get-message.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { headerLine, headerValue } from "../protocol/headers.ts";
 import { HEADER, STREAM } from "../protocol/names.ts";
 import type { EncodedEvent } from "./event-to-append.ts";
@@ -150,7 +151,7 @@ async function judgeRefused(outbox: Outbox, unit: Unit, versions?: VersionReader
   try {
     return (await judgeUnit(outbox, unit, versions)) ?? VERSION_CHANGED;
   } catch (error) {
-    const reason = `its version can't be read: ${error instanceof Error ? error.message : String(error)}`;
+    const reason = `its version can't be read: ${errorText(error)}`;
     return { kind: "not-stored", reason, again: true };
   }
 }

@@ -3,6 +3,7 @@ import { type Config, checkConfigCommand, loadConfig, printSchema } from "../con
 import { ensureSeedFile } from "../nats/nkeys.ts";
 import { serverConfigText, writeServerConfig } from "../nats/write-server-config.ts";
 import { VERSION } from "../observe/build-info.ts";
+import { errorText } from "../protocol/error-text.ts";
 
 /** A daemon that runs until it is disposed. */
 export interface Daemon extends AsyncDisposable {
@@ -111,7 +112,7 @@ async function run(program: DaemonProgram, path: string): Promise<undefined> {
     reloading = reloading
       .then(() => reload(running, path))
       .catch((error: unknown) => {
-        process.stderr.write(`${program.name}: not reloaded: ${messageOf(error)}\n`);
+        process.stderr.write(`${program.name}: not reloaded: ${errorText(error)}\n`);
       });
   });
   daemon = await program.start(config);
@@ -134,7 +135,7 @@ function parse(argv: readonly string[], usage: string) {
       },
     });
   } catch (error) {
-    throw usageError(`${messageOf(error)}; ${usage}`);
+    throw usageError(`${errorText(error)}; ${usage}`);
   }
 }
 
@@ -150,11 +151,7 @@ function say(text: string): number {
 function fail(program: DaemonProgram, error: unknown): void {
   const code = (error as Refusal).exitCode;
   const unforeseen = code === undefined && error instanceof Error && UNNAMED.has(error.name);
-  const text = unforeseen ? (error.stack ?? error.message) : messageOf(error);
+  const text = unforeseen ? (error.stack ?? error.message) : errorText(error);
   process.stderr.write(`${program.name}: ${text}\n`);
   process.exit(code ?? 1);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

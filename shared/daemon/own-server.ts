@@ -13,6 +13,7 @@ import { requireServerVersion, tooOldVersion } from "../nats/server-version.ts";
 import { wantedStreams } from "../nats/streams.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Log } from "../observe/log.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { inboxPrefix } from "../protocol/subjects.ts";
 
 export interface OwnServerInit {
@@ -129,7 +130,7 @@ export class OwnServer {
       } catch (error) {
         if (run !== this.#connectionRun || this.nc.isClosed()) return;
         log.error({ err: error }, "the streams can't be used, tries again");
-        conditions.raise("store-error", error instanceof Error ? error.message : String(error));
+        conditions.raise("store-error", errorText(error));
         await sleep(backoffMs(attempt, REMOTE_POLICY));
       }
     }

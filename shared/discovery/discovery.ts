@@ -1,6 +1,7 @@
 import type { Config } from "../config/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Log } from "../observe/log.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { type DiscoveredNode, SOURCES, type SourceName } from "./discovered-node.ts";
 import { type Held, heldNodes, NOTHING_HELD, reviewWithheld, takeListing } from "./mass-disappearance.ts";
 import { openSource, sourceOptions, sourcesOf } from "./open-source.ts";
@@ -111,7 +112,7 @@ export class Discovery {
         },
       }).catch((error: unknown) => {
         this.#init.log.error({ err: error, source }, "a source of discovery can't be opened");
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = errorText(error);
         this.#onReport(source, running, { kind: "outage", reason });
         return undefined;
       }),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText } from "../protocol/error-text.ts";
 import { JetStreamRefused, jetStreamApi } from "./jetstream-api.ts";
 import { Backoff, LOOPBACK_POLICY } from "./reconnect-policy.ts";
 import { compareStream, type StreamConfig } from "./stream-difference.ts";
@@ -46,7 +47,7 @@ export async function ensureStream(
       if (!starting) throw new StreamUnusable(wanted.name, error.message, { cause: error });
       const waitMs = backoff.nextMs();
       if (performance.now() + waitMs > deadlineMs || nc.isClosed()) {
-        const why = `JetStream does not answer within ${timeoutMs} ms (${messageOf(error)})`;
+        const why = `JetStream does not answer within ${timeoutMs} ms (${errorText(error)})`;
         throw new StreamUnusable(wanted.name, why, { cause: error });
       }
       await sleep(waitMs);
@@ -96,8 +97,4 @@ function updated(found: StreamConfig, wanted: StreamDefinition): object {
 function missing(error: unknown): undefined {
   if (error instanceof JetStreamRefused && error.errCode === NO_SUCH_STREAM) return undefined;
   throw error;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,6 +3,7 @@ import { link, open, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys";
 import { makeFolder } from "../config/make-folder.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { readSecretFile } from "./secret-file.ts";
 
 /** A seed file that cannot be used. The message is one line that names the file and what to do. */
@@ -80,7 +81,7 @@ export async function ensureSeedFile(path: string): Promise<UserKey> {
     // A key that another side already trusts must not vanish with the power.
     await syncFolder(folder);
   } catch (cause) {
-    throw new SeedFileError(`cannot write the nkey seed ${path}: ${messageOf(cause)}`, { cause });
+    throw new SeedFileError(`cannot write the nkey seed ${path}: ${errorText(cause)}`, { cause });
   }
   return await readSeedFile(path);
 }
@@ -102,8 +103,4 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

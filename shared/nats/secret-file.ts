@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { errorText } from "../protocol/error-text.ts";
 
 /** A file with a password that cannot be used. The message is one line that names the file and what to do. */
 export class PasswordFileError extends Error {
@@ -18,7 +19,7 @@ export interface SecretKind {
 /** Reads a file that holds one secret and perhaps a newline. @throws the kind's fault: missing, or readable by everybody */
 export async function readSecretFile(path: string, { name, holds, fault }: SecretKind): Promise<string> {
   const unreadable = (cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorText(cause);
     throw fault(`cannot read ${name} ${path}: ${why}`, { cause });
   };
   // Group bits say nothing here: systemd hands credentials over with an access list that shows as such.

@@ -4,6 +4,7 @@ import { access, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { errorText } from "../protocol/error-text.ts";
 
 /**
  * The oldest nats-server that does what the log relies on (atomic batches whose
@@ -133,7 +134,7 @@ async function versionOf(path: string): Promise<string> {
 }
 
 function reasonOf(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0] ?? "";
+  return errorText(cause).split("\n", 1)[0] ?? "";
 }
 
 function tooOld(path: string, version: string): ServerBinaryError {

@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText } from "../protocol/error-text.ts";
 import { serverId } from "./server-control.ts";
 import { systemRequest } from "./system-request.ts";
 
@@ -29,7 +30,7 @@ export async function serverHealth(nc: NatsConnection, timeoutMs = 2_000): Promi
   try {
     return judgeHealth(await ask<Healthz>(nc, "HEALTHZ", timeoutMs));
   } catch (error) {
-    return { kind: "unreachable", detail: error instanceof Error ? error.message : String(error) };
+    return { kind: "unreachable", detail: errorText(error) };
   }
 }
 

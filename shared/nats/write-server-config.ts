@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "../config/make-folder.ts";
+import { errorText } from "../protocol/error-text.ts";
 import { PROGRAM_USERS } from "../protocol/names.ts";
 import { ensureSeedFile } from "./nkeys.ts";
 import { readPasswordHash } from "./password-hash.ts";
@@ -99,7 +100,7 @@ async function replaceFile(path: string, text: string): Promise<void> {
 }
 
 function unwritable(path: string, cause: unknown): never {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = errorText(cause);
   throw new ServerConfigUnwritable(`${path} cannot be written (${why}); give dataDir a folder of this user`, {
     cause,
   });

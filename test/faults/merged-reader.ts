@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CimEvent, connectCim } from "../../shared/client/connect-cim.ts";
+import { errorText } from "../../shared/protocol/error-text.ts";
 import { type HandledLine, LedgerReader } from "./reader.ts";
 import type { FaultNode } from "./target.ts";
 
@@ -28,7 +29,7 @@ export class MergedReader extends LedgerReader {
         const events = cim.subscribe({ from: this.#checkpoint, signal: stopping, onNotice });
         await this.#handle(events, stopping);
       } catch (error) {
-        this.#onNotice(`reader on ${this.node}: ${error instanceof Error ? error.message : String(error)}`);
+        this.#onNotice(`reader on ${this.node}: ${errorText(error)}`);
         await sleep(againAfterMs);
       }
     }

@@ -1,6 +1,7 @@
 import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorText } from "../../shared/protocol/error-text.ts";
 import { Ledger } from "../support/ledger.ts";
 import { checkFleet, type Verdict } from "./check.ts";
 import { describeFault, type Fault, type FaultKind, type Schedule } from "./fault.ts";
@@ -224,13 +225,13 @@ class ScheduleRun {
       await (reader ? reader.stop() : target.begin(fault));
       await this.#until(this.#elapsedMs() + fault.forMs);
     } catch (error) {
-      trouble = `fault ${fault.n} could not begin: ${error instanceof Error ? error.message : String(error)}`;
+      trouble = `fault ${fault.n} could not begin: ${errorText(error)}`;
     }
     try {
       await (reader ? reader.start() : target.end(fault));
       this.#done.push(fault);
     } catch (error) {
-      trouble = `fault ${fault.n} was not mended: ${error instanceof Error ? error.message : String(error)}`;
+      trouble = `fault ${fault.n} was not mended: ${errorText(error)}`;
     }
     const troubles = [...(trouble === undefined ? [] : [trouble]), ...target.troubles()];
     for (const line of troubles) onLine?.(line);

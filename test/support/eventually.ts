@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorText } from "../../shared/protocol/error-text.ts";
 
 export interface EventuallyOptions {
   /** Default 60 000: only what never comes takes as long, and a busy machine is no fault. */
@@ -29,7 +30,7 @@ export async function eventually<T>(
       last = error;
     }
     if (performance.now() > deadline) {
-      const why = last instanceof Error ? last.message : String(last);
+      const why = errorText(last);
       throw new Error(`${what} did not come within ${timeoutMs} ms: ${why}`, { cause: last });
     }
     await sleep(everyMs);

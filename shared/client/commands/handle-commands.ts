@@ -7,6 +7,7 @@ import {
   commandBody,
   routedCommandSubject,
 } from "../../protocol/commands.ts";
+import { errorText } from "../../protocol/error-text.ts";
 import { headerLine } from "../../protocol/headers.ts";
 import { isDomain, isToken } from "../../protocol/subjects.ts";
 import { HANDLER_FAILED } from "./command-errors.ts";
@@ -152,7 +153,7 @@ class HandledCommands implements Handling {
       const body = result === undefined ? "" : JSON.stringify(result);
       return { failed: false, headerText: from, body };
     } catch (thrown) {
-      const message = thrown instanceof Error ? thrown.message : String(thrown);
+      const message = errorText(thrown);
       const error: CommandError = { code: HANDLER_FAILED, message, node: this.#node, outcome: "unknown" };
       const headerText = from + headerLine(COMMAND_HEADER.error, HANDLER_FAILED);
       return { failed: true, headerText, body: JSON.stringify({ error }) };

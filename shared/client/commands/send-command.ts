@@ -8,6 +8,7 @@ import {
   commandSubject,
   RETRY_ELSEWHERE,
 } from "../../protocol/commands.ts";
+import { errorText } from "../../protocol/error-text.ts";
 import { headerLine } from "../../protocol/headers.ts";
 import { uuidv7 } from "../../protocol/identity.ts";
 import { isDomain, isToken } from "../../protocol/subjects.ts";
@@ -167,9 +168,7 @@ function asCommandError(
     );
   }
   const isTimeout = cause instanceof Error && cause.name === "TimeoutError";
-  const why = isTimeout
-    ? `within ${timeoutMs} ms`
-    : `(${cause instanceof Error ? cause.message : String(cause)})`;
+  const why = isTimeout ? `within ${timeoutMs} ms` : `(${errorText(cause)})`;
   return new CommandUnanswered(
     "timeout",
     `${what} was not answered ${why}; whether it was done is not known`,

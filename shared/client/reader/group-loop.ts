@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText } from "../../protocol/error-text.ts";
 import { readerSubject } from "../../protocol/subjects.ts";
 import { ClientClosed } from "../append-errors.ts";
 import { GroupMember } from "./group-member.ts";
@@ -195,6 +196,6 @@ export class GroupLoop implements AsyncDisposable {
   }
 
   #tell(error: unknown): void {
-    this.#options.onNotice?.(error instanceof Error ? error.message : String(error));
+    this.#options.onNotice?.(errorText(error));
   }
 }

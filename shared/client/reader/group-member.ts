@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
+import { errorText } from "../../protocol/error-text.ts";
 import { readerSubject } from "../../protocol/subjects.ts";
 import { StoreUnavailable } from "../append-errors.ts";
 import { afterBeat, afterLeaving, Sightings, shareOut } from "./group-plan.ts";
@@ -78,7 +79,7 @@ export class GroupMember {
     };
     await untilStored(nc, node, `leaving the group ${name}`, leave, leaseMs).catch((error: unknown) =>
       // The others find out by themselves.
-      onNotice(error instanceof Error ? error.message : String(error)),
+      onNotice(errorText(error)),
     );
   }
 

@@ -1,4 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText } from "../../protocol/error-text.ts";
 import { isReaderName, READER_NAME_RULE } from "../../protocol/names.ts";
 import { readerSubject } from "../../protocol/subjects.ts";
 import { type Batch, type BatchLimits, batchesOf, lastOf } from "./batches.ts";
@@ -131,7 +132,7 @@ export class NamedReader implements AsyncIterable<CimEvent> {
     if (!rest) return;
     kept.progress(rest.events, rest.checkpoint).catch((error: unknown) => {
       if (kept.taken) subscription.end();
-      else this.#options.onNotice?.(error instanceof Error ? error.message : String(error));
+      else this.#options.onNotice?.(errorText(error));
     });
   }
 }

@@ -3,6 +3,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { JetStreamRefused } from "../../nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
+import { errorText } from "../../protocol/error-text.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { headerValue } from "../../protocol/headers.ts";
 import { printInLog, printInOutbox } from "../../protocol/logged-event.ts";
@@ -115,7 +116,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
         // At first it is for the program; what breaks later passes, as a server that restarts.
         if (!begun && error instanceof JetStreamRefused && error.code < 500) throw error;
         if (attempt === 0)
-          this.#options.onNotice?.(`${this.#node} can't be read (${wordsOf(error)}); tries again`);
+          this.#options.onNotice?.(`${this.#node} can't be read (${errorText(error)}); tries again`);
         const waitMs = backoffMs(attempt++, LOOPBACK_POLICY);
         await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       }
@@ -292,8 +293,4 @@ export class Subscription implements AsyncIterable<CimEvent> {
     this.#events += 1;
     return new CimEvent(message, this.#node, this.#stand.standing);
   }
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

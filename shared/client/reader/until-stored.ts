@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { streamState, unlessMissing } from "../../nats/jetstream-api.ts";
 import { Backoff, LOOPBACK_POLICY } from "../../nats/reconnect-policy.ts";
+import { errorText } from "../../protocol/error-text.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { ClientClosed, StoreUnavailable } from "../append-errors.ts";
 import { CheckpointInvalid, EventsGone, ReaderAhead, ReaderDiffers, ReaderTaken } from "./reader-errors.ts";
@@ -40,7 +41,7 @@ export async function untilStored<T>(
     }
     const waitMs = backoff.nextMs();
     if (performance.now() + waitMs > until) {
-      const why = failure instanceof Error ? failure.message : String(failure);
+      const why = errorText(failure);
       const reason = `${what} was not possible within ${giveUpMs / 1000} s (${why})`;
       throw new StoreUnavailable(node, { reason, outcome: "unknown" }, { cause: failure });
     }

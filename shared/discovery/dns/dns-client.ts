@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import type { HostPort } from "../../config/host-port.ts";
+import { errorText } from "../../protocol/error-text.ts";
 import { askOverTcp, askOverUdp, type Exchange } from "./dns-exchange.ts";
 import type { DnsAnswer, Question, Reply } from "./dns-message.ts";
 
@@ -73,7 +74,7 @@ export class DnsClient {
       return reply.kind === "truncated" ? await askOverTcp(exchange()) : reply;
     } catch (error) {
       if (timeout.aborted) return `does not answer within ${timeoutMs / 1000} s`;
-      return error instanceof Error ? error.message : String(error);
+      return errorText(error);
     }
   }
 }

@@ -2,6 +2,7 @@ import { getServers } from "node:dns";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HostPort, parseHostPort } from "../../config/host-port.ts";
 import { Backoff } from "../../nats/reconnect-policy.ts";
+import { errorText } from "../../protocol/error-text.ts";
 import { type RawEntry, readListing } from "../read-listing.ts";
 import { Reporter } from "../reporter.ts";
 import type { Source, SourceInit } from "../source.ts";
@@ -66,7 +67,7 @@ export class DnsSource implements Source {
         if (!this.#incomplete) backoff.reset();
         waitMs = this.#incomplete ? backoff.nextMs() : untilMs;
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = errorText(error);
         this.#reporter.report({ kind: "outage", reason });
         waitMs = backoff.nextMs();
       }
