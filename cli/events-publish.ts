@@ -1,11 +1,11 @@
-import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
 import { connectCim, EventRejected } from "../shared/client/connect-cim.ts";
 import { errorText } from "../shared/protocol/error-text.ts";
 import { type AppendedMany, appendMany } from "./append-many.ts";
-import { CommandFailure, usage } from "./failure.ts";
+import { CommandFailure } from "./failure.ts";
 import { findNode, withNodeOptions } from "./find-fleet.ts";
 import { Interruption } from "./interruption.ts";
+import { readData } from "./json-data.ts";
 import type { ConnectionOptions } from "./node-connection.ts";
 import { positiveNumber, wholeNumber } from "./number-option.ts";
 import { Progress } from "./progress.ts";
@@ -94,19 +94,4 @@ function document({ node, count, acknowledged, first, last, seconds }: Report): 
 function asFailure(error: unknown, before: string): CommandFailure {
   const text = before + errorText(error);
   return new CommandFailure(text, error instanceof EventRejected ? 2 : 1, { cause: error });
-}
-
-/** @throws CommandFailure when it is not JSON */
-async function readData(given: string | undefined): Promise<unknown> {
-  if (given === undefined) return undefined;
-  const text = given === "-" ? await readText(process.stdin) : given;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    const where = given === "-" ? "what came on stdin" : "it";
-    const why = errorText(cause);
-    throw usage(
-      `--data: ${where} is not JSON (${why}); write as '{"name":"Ada"}', or - to read it from stdin`,
-    );
-  }
 }
