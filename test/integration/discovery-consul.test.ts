@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ConsulRegistration } from "../../shared/discovery/consul/consul-registration.ts";
 import { ConsulSource } from "../../shared/discovery/consul/consul-source.ts";
-import type { Report } from "../../shared/discovery/source.ts";
 import { createLog } from "../../shared/observe/log.ts";
 import { ConsulAgent, listInConsul } from "../support/consul-agent.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePorts } from "../support/free-port.ts";
 import { type Backend, sourceCompliance } from "../support/source-compliance.ts";
 import { tempDir, withTempDir } from "../support/temp-dir.ts";
+import { watchSource } from "../support/watched-source.ts";
 
 const PLACE = { consulService: "cim", consulDatacenter: null, consulTokenFile: null };
 const A = { name: "leaf-a", url: "nats://127.0.0.21:4222", region: "eu", capabilities: ["gpu", "ssd"] };
@@ -79,24 +79,11 @@ async function startConsul(binary: string): Promise<Backend> {
 }
 
 function look(agent: ConsulAgent, more: Partial<ConstructorParameters<typeof ConsulSource>[0]> = {}) {
-  const reports: Report[] = [];
-  const onReport = (one: Report) => void reports.push(one);
-  const source = new ConsulSource({ onReport, ...PLACE, consulAddr: agent.address, ...more });
-  source.start();
-  const lists = (nodes: readonly object[]) =>
-    eventually(() => {
-      const last = reports.at(-1);
-      expect(last?.kind === "listing" && last.nodes).toEqual(nodes);
-      return true;
-    });
-  const isOut = (reason: RegExp) =>
-    eventually(() => {
-      // Who waits for a change is not told of anything else.
-      agent.wake();
-      expect(reports.at(-1)).toMatchObject({ kind: "outage", reason: expect.stringMatching(reason) });
-      return true;
-    });
-  return { reports, lists, isOut, [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() };
+  const how = { ...PLACE, consulAddr: agent.address, ...more };
+  return watchSource((init) => new ConsulSource({ ...init, ...how }), {
+    inOrder: true,
+    wake: () => agent.wake(),
+  });
 }
 
 describe("asking Consul", () => {

@@ -2,10 +2,10 @@ import { createSocket } from "node:dgram";
 import { decode, encode } from "dns-packet";
 import { describe, expect, it } from "vitest";
 import { DnsSource } from "../../shared/discovery/dns/dns-source.ts";
-import type { Report } from "../../shared/discovery/source.ts";
 import { DnsZone, type Misbehaviour, SERVICE } from "../support/dns-zone.ts";
 import { eventually } from "../support/eventually.ts";
 import { sourceCompliance } from "../support/source-compliance.ts";
+import { watchSource } from "../support/watched-source.ts";
 
 sourceCompliance("DNS", {
   canFail: true,
@@ -36,23 +36,7 @@ const B = { name: "leaf-b", url: "nats://127.0.0.22:4223" };
 
 /** A source that asks these servers, and what it said. */
 function look(...dnsServers: string[]) {
-  const reports: Report[] = [];
-  const onReport = (one: Report) => void reports.push(one);
-  const source = new DnsSource({ onReport, dnsQuery: SERVICE, dnsServers, shortestTtlMs: 50 });
-  source.start();
-  const lists = (nodes: readonly object[]) =>
-    eventually(() => {
-      expect(reports.at(-1)).toMatchObject({ kind: "listing" });
-      const last = reports.at(-1) as Extract<Report, { kind: "listing" }>;
-      expect([...last.nodes].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual(nodes);
-      return true;
-    });
-  const isOut = (reason: RegExp) =>
-    eventually(() => {
-      expect(reports.at(-1)).toMatchObject({ kind: "outage", reason: expect.stringMatching(reason) });
-      return true;
-    });
-  return { reports, lists, isOut, [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() };
+  return watchSource((init) => new DnsSource({ ...init, dnsQuery: SERVICE, dnsServers, shortestTtlMs: 50 }));
 }
 
 describe("asking", () => {

@@ -3,11 +3,11 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { KubernetesSource } from "../../shared/discovery/kubernetes/kubernetes-source.ts";
-import type { Report } from "../../shared/discovery/source.ts";
 import { eventually } from "../support/eventually.ts";
 import { KubernetesApi, sliceOf } from "../support/kubernetes-api.ts";
 import { sourceCompliance } from "../support/source-compliance.ts";
 import { withTempDir } from "../support/temp-dir.ts";
+import { watchSource } from "../support/watched-source.ts";
 
 const PLACE = {
   kubernetesNamespace: "default",
@@ -35,22 +35,8 @@ sourceCompliance("Kubernetes", {
 });
 
 function look(api: KubernetesApi, more: Partial<ConstructorParameters<typeof KubernetesSource>[0]> = {}) {
-  const reports: Report[] = [];
-  const onReport = (one: Report) => void reports.push(one);
-  const source = new KubernetesSource({ onReport, ...PLACE, kubernetesUrl: api.url, ...more });
-  source.start();
-  const lists = (nodes: readonly object[]) =>
-    eventually(() => {
-      const last = reports.at(-1);
-      expect(last?.kind === "listing" && last.nodes).toEqual(nodes);
-      return true;
-    });
-  const isOut = (reason: RegExp) =>
-    eventually(() => {
-      expect(reports.at(-1)).toMatchObject({ kind: "outage", reason: expect.stringMatching(reason) });
-      return true;
-    });
-  return { reports, lists, isOut, [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() };
+  const how = { ...PLACE, kubernetesUrl: api.url, ...more };
+  return watchSource((init) => new KubernetesSource({ ...init, ...how }), { inOrder: true });
 }
 
 const lists = (api: KubernetesApi) => api.questions.filter((one) => !one.includes("watch")).length;

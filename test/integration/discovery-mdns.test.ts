@@ -8,6 +8,7 @@ import { createLog } from "../../shared/observe/log.ts";
 import { eventually } from "../support/eventually.ts";
 import { isMulticastOnLoopback, LOCAL_SERVICE, MdnsNeighbours } from "../support/mdns-neighbours.ts";
 import { sourceCompliance } from "../support/source-compliance.ts";
+import { watchSource } from "../support/watched-source.ts";
 
 const isPossible = await isMulticastOnLoopback();
 
@@ -142,23 +143,8 @@ function announce({ place }: MdnsNeighbours, about: { node: string; leafListen?:
 
 /** A source, and what it said. */
 function look({ place }: MdnsNeighbours, over: { mdnsInterfaces?: string[] } = {}) {
-  const reports: Report[] = [];
-  const onReport = (one: Report) => void reports.push(one);
-  const source = new MdnsSource({ onReport, dnsQuery: LOCAL_SERVICE, patienceMs: 200, ...place, ...over });
-  source.start();
-  const lists = (nodes: readonly object[]) =>
-    eventually(() => {
-      expect(reports.at(-1)).toMatchObject({ kind: "listing" });
-      const last = reports.at(-1) as Extract<Report, { kind: "listing" }>;
-      expect([...last.nodes].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual(nodes);
-      return true;
-    });
-  const isOut = (reason: RegExp) =>
-    eventually(() => {
-      expect(reports.at(-1)).toMatchObject({ kind: "outage", reason: expect.stringMatching(reason) });
-      return true;
-    });
-  return { reports, lists, isOut, [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() };
+  const how = { dnsQuery: LOCAL_SERVICE, patienceMs: 200, ...place, ...over };
+  return watchSource((init) => new MdnsSource({ ...init, ...how }));
 }
 
 const sizes = (reports: readonly Report[]) =>

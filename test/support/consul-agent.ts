@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import type { DiscoveredNode } from "../../shared/discovery/discovered-node.ts";
+import { cutServer, listenOnLoopback } from "./loopback-server.ts";
 
 /** As `/v1/agent/service/register` takes it. */
 export interface Registration {
@@ -53,18 +52,12 @@ export class ConsulAgent implements AsyncDisposable {
   }
 
   async listen(): Promise<void> {
-    this.#server.listen(this.port, "127.0.0.1");
-    await once(this.#server, "listening");
-    this.port = (this.#server.address() as AddressInfo).port;
+    this.port = await listenOnLoopback(this.#server, this.port);
   }
 
   /** As when the agent is killed. */
   async stop(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await cutServer(this.#server);
   }
 
   /** As after a snapshot was restored: the index begins lower, and who waited is answered. */

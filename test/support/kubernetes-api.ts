@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import {
   createServer as createHttp,
   type IncomingMessage,
@@ -6,8 +5,8 @@ import {
   type ServerResponse,
 } from "node:http";
 import { createServer as createHttps } from "node:https";
-import type { AddressInfo } from "node:net";
 import type { DiscoveredNode } from "../../shared/discovery/discovered-node.ts";
+import { cutServer, listenOnLoopback } from "./loopback-server.ts";
 
 type Slice = {
   readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
@@ -62,17 +61,11 @@ export class KubernetesApi implements AsyncDisposable {
   }
 
   async listen(): Promise<void> {
-    this.#server.listen(this.port, "127.0.0.1");
-    await once(this.#server, "listening");
-    this.port = (this.#server.address() as AddressInfo).port;
+    this.port = await listenOnLoopback(this.#server, this.port);
   }
 
   async stop(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = once(this.#server, "close");
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await cutServer(this.#server);
   }
 
   /** One slice for each node, as if each had a Service of its own. */

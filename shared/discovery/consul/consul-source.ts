@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "../../nats/reconnect-policy.ts";
 import { inOneLine } from "../http-ask.ts";
 import { readListing } from "../read-listing.ts";
-import { Reporter } from "../reporter.ts";
 import type { Source, SourceInit } from "../source.ts";
+import { SourceRun } from "../source-run.ts";
 import { askConsul, type ConsulPlace, ConsulUnusable } from "./consul-api.ts";
 import { consulNodes, nextIndex } from "./consul-nodes.ts";
 
@@ -24,26 +24,23 @@ const RETRY = { firstMs: 250, capMs: 10_000 };
 export class ConsulSource implements Source {
   readonly name = "consul";
   readonly #options: ConsulOptions;
-  readonly #reporter: Reporter;
-  readonly #ended = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #run: SourceRun;
 
   constructor(init: SourceInit & ConsulOptions) {
     this.#options = init;
-    this.#reporter = new Reporter(init.onReport, this.#ended.signal);
+    this.#run = new SourceRun(init);
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#run.start(() => this.#lookOn());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await this.#loop;
+    await this.#run[Symbol.asyncDispose]();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#ended;
+  async #lookOn(): Promise<void> {
+    const { signal } = this.#run;
     const backoff = new Backoff(RETRY);
     let index = 0n;
     while (!signal.aborted) {
@@ -54,7 +51,7 @@ export class ConsulSource implements Source {
         backoff.reset();
         waitMs = askedMs + SHORTEST_MS - performance.now();
       } catch (error) {
-        this.#reporter.report({ kind: "outage", reason: this.#reasonOf(error) });
+        this.#run.report({ kind: "outage", reason: this.#reasonOf(error) });
         // After an outage the answer comes at once: not only with the next change.
         index = 0n;
         waitMs = backoff.nextMs();
@@ -69,11 +66,11 @@ export class ConsulSource implements Source {
       path: `/v1/health/service/${encodeURIComponent(this.#options.consulService)}`,
       query: index > 0n ? { index: String(index), wait: `${WAIT_S}s` } : {},
       timeoutMs: TIMEOUT_MS,
-      signal: this.#ended.signal,
+      signal: this.#run.signal,
     });
     const header = headers["x-consul-index"];
     if (header === undefined) throw new Error("its answer has no X-Consul-Index");
-    this.#reporter.report(readListing(consulNodes(body)));
+    this.#run.report(readListing(consulNodes(body)));
     return nextIndex(index, String(header));
   }
 

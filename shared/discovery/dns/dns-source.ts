@@ -4,8 +4,8 @@ import { type HostPort, parseHostPort } from "../../config/host-port.ts";
 import { Backoff } from "../../nats/reconnect-policy.ts";
 import { errorText } from "../../protocol/error-text.ts";
 import { type RawEntry, readListing } from "../read-listing.ts";
-import { Reporter } from "../reporter.ts";
 import type { Source, SourceInit } from "../source.ts";
+import { SourceRun } from "../source-run.ts";
 import { DnsCache } from "./dns-cache.ts";
 import { DnsClient } from "./dns-client.ts";
 import type { DnsRecord, Question } from "./dns-message.ts";
@@ -30,45 +30,42 @@ export class DnsSource implements Source {
   readonly name = "dns";
   readonly #query: string;
   readonly #cache: DnsCache;
-  readonly #reporter: Reporter;
-  readonly #ended = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #run: SourceRun;
   /** Some answer is missing: what is known is from before. */
   #incomplete = false;
 
   constructor({ onReport, dnsQuery, dnsServers, shortestTtlMs }: SourceInit & DnsOptions) {
     this.#query = dnsQuery;
-    this.#reporter = new Reporter(onReport, this.#ended.signal);
+    this.#run = new SourceRun({ onReport });
     const client = new DnsClient(serversOf(dnsServers));
     this.#cache = new DnsCache(
-      (question) => client.ask(question, this.#ended.signal),
+      (question) => client.ask(question, this.#run.signal),
       () => performance.now(),
       shortestTtlMs,
     );
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#run.start(() => this.#lookOn());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await this.#loop;
+    await this.#run[Symbol.asyncDispose]();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#ended;
+  async #lookOn(): Promise<void> {
+    const { signal } = this.#run;
     const backoff = new Backoff(RETRY);
     while (!signal.aborted) {
       let waitMs: number;
       try {
-        this.#reporter.report(readListing(await this.#look()));
+        this.#run.report(readListing(await this.#look()));
         const untilMs = this.#cache.usedUntil() - performance.now();
         if (!this.#incomplete) backoff.reset();
         waitMs = this.#incomplete ? backoff.nextMs() : untilMs;
       } catch (error) {
         const reason = errorText(error);
-        this.#reporter.report({ kind: "outage", reason });
+        this.#run.report({ kind: "outage", reason });
         waitMs = backoff.nextMs();
       }
       await sleep(Math.max(1, waitMs), undefined, { signal }).catch(() => {});
@@ -107,7 +104,7 @@ export class DnsSource implements Source {
     try {
       return await this.#cache.records(question);
     } catch {
-      this.#ended.signal.throwIfAborted();
+      this.#run.signal.throwIfAborted();
       this.#incomplete = true;
       return this.#cache.stale(question) ?? [];
     }

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "../../nats/reconnect-policy.ts";
 import { inOneLine, readBody } from "../http-ask.ts";
 import { readListing } from "../read-listing.ts";
-import { Reporter } from "../reporter.ts";
 import type { Source, SourceInit } from "../source.ts";
+import { SourceRun } from "../source-run.ts";
 import { type EndpointSlice, sliceList, sliceNodes, watchEvent } from "./endpoint-slices.ts";
 import {
   KubernetesGone,
@@ -31,27 +31,24 @@ const RETRY = { firstMs: 250, capMs: 10_000 };
 export class KubernetesSource implements Source {
   readonly name = "kubernetes";
   readonly #place: KubernetesPlace;
-  readonly #reporter: Reporter;
-  readonly #ended = new AbortController();
+  readonly #run: SourceRun;
   readonly #slices = new Map<string, EndpointSlice>();
-  #loop: Promise<void> | undefined;
 
   constructor(init: SourceInit & KubernetesPlace) {
     this.#place = init;
-    this.#reporter = new Reporter(init.onReport, this.#ended.signal);
+    this.#run = new SourceRun(init);
   }
 
   start(): void {
-    this.#loop = this.#run();
+    this.#run.start(() => this.#lookOn());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await this.#loop;
+    await this.#run[Symbol.asyncDispose]();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#ended;
+  async #lookOn(): Promise<void> {
+    const { signal } = this.#run;
     const backoff = new Backoff(RETRY);
     /** Where to watch from; undefined: the list is to be read. */
     let version: string | undefined;
@@ -66,7 +63,7 @@ export class KubernetesSource implements Source {
         const isGone = error instanceof KubernetesGone;
         // What was missed meanwhile is in the list alone.
         version = undefined;
-        if (!isGone) this.#reporter.report({ kind: "outage", reason: this.#reasonOf(error) });
+        if (!isGone) this.#run.report({ kind: "outage", reason: this.#reasonOf(error) });
         await sleep(backoff.nextMs(), undefined, { signal }).catch(() => {});
       }
     }
@@ -74,7 +71,7 @@ export class KubernetesSource implements Source {
 
   /** Reads all, and reports it. Gives the version from which a watch goes on. */
   async #list(): Promise<string> {
-    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(LIST_TIMEOUT_MS)]);
+    const signal = AbortSignal.any([this.#run.signal, AbortSignal.timeout(LIST_TIMEOUT_MS)]);
     const slices: EndpointSlice[] = [];
     let next: string | undefined;
     for (let page = 0; page < MOST_PAGES; page++) {
@@ -95,7 +92,7 @@ export class KubernetesSource implements Source {
   /** Follows until the watch ends. Gives the version from which the next goes on. */
   async #watch(from: string): Promise<string> {
     const timeout = AbortSignal.timeout(WATCH_TIMEOUT_MS);
-    const signal = AbortSignal.any([this.#ended.signal, timeout]);
+    const signal = AbortSignal.any([this.#run.signal, timeout]);
     const query = {
       watch: "1",
       resourceVersion: from,
@@ -125,7 +122,7 @@ export class KubernetesSource implements Source {
   }
 
   #report(): void {
-    this.#reporter.report(readListing(sliceNodes(this.#slices.values())));
+    this.#run.report(readListing(sliceNodes(this.#slices.values())));
   }
 
   #reasonOf(error: unknown): string {

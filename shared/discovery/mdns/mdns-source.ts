@@ -3,8 +3,8 @@ import type { DecodedPacket } from "dns-packet";
 import { Backoff } from "../../nats/reconnect-policy.ts";
 import { plain } from "../dns/dns-message.ts";
 import { readListing } from "../read-listing.ts";
-import { Reporter } from "../reporter.ts";
 import type { Source, SourceInit } from "../source.ts";
+import { SourceRun } from "../source-run.ts";
 import { MdnsKnown } from "./mdns-known.ts";
 import { MdnsLink, type MdnsPlace, type MdnsSender } from "./mdns-link.ts";
 
@@ -37,22 +37,20 @@ export class MdnsSource implements Source {
   readonly #patienceMs: number;
   readonly #known: MdnsKnown;
   readonly #link: MdnsLink;
-  readonly #reporter: Reporter;
-  readonly #ended = new AbortController();
+  readonly #run: SourceRun;
   /** Ends the current rest. */
   #news = new AbortController();
   /** Answers from elsewhere so far: our own node answers also when the cable is out. */
   #heard = 0;
   /** Nodes that told nothing about themselves when they were asked. */
   #mute: ReadonlySet<string> = new Set();
-  #loop: Promise<void> | undefined;
 
   constructor({ onReport, dnsQuery, patienceMs = PATIENCE_MS, ...place }: SourceInit & MdnsOptions) {
     this.#service = plain(dnsQuery);
     this.#group = place.mdnsGroup;
     this.#patienceMs = patienceMs;
     this.#known = new MdnsKnown(this.#service);
-    this.#reporter = new Reporter(onReport, this.#ended.signal);
+    this.#run = new SourceRun({ onReport });
     this.#link = new MdnsLink({
       place,
       onPacket: (packet, from) => this.#onPacket(packet, from),
@@ -62,12 +60,11 @@ export class MdnsSource implements Source {
 
   start(): void {
     this.#link.start();
-    this.#loop = this.#run();
+    this.#run.start(() => this.#lookOn());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended.abort();
-    await this.#loop;
+    await this.#run[Symbol.asyncDispose]();
     await this.#link[Symbol.asyncDispose]();
   }
 
@@ -78,8 +75,8 @@ export class MdnsSource implements Source {
     this.#news.abort();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#ended;
+  async #lookOn(): Promise<void> {
+    const { signal } = this.#run;
     const backoff = new Backoff(RETRY);
     while (!signal.aborted) {
       const isAnswered = await this.#ask();
@@ -90,7 +87,7 @@ export class MdnsSource implements Source {
       } else {
         const { problem } = this.#link;
         const reason = `nobody answers for ${this.#service} at ${this.#group}${problem === null ? "" : `: ${problem}`}`;
-        this.#reporter.report({ kind: "outage", reason });
+        this.#run.report({ kind: "outage", reason });
         await this.#rest(backoff.nextMs());
       }
     }
@@ -98,7 +95,7 @@ export class MdnsSource implements Source {
 
   /** Asks until all that is known counts for a while. @returns whether what is known now can be believed */
   async #ask(): Promise<boolean> {
-    const { signal } = this.#ended;
+    const { signal } = this.#run;
     const known = this.#known;
     const before = this.#heard;
     const askedMs = performance.now();
@@ -120,12 +117,12 @@ export class MdnsSource implements Source {
 
   /** Reports what comes and goes, until something is to be asked. */
   async #listen(): Promise<void> {
-    const { signal } = this.#ended;
+    const { signal } = this.#run;
     const known = this.#known;
     const askAtMs = performance.now() + ASK_EVERY_MS;
     for (;;) {
       known.dropGone(performance.now());
-      this.#reporter.report(readListing(known.entries()));
+      this.#run.report(readListing(known.entries()));
       const nowMs = performance.now();
       if (known.isExpired(nowMs)) return;
       const wasDue = known.isDue(nowMs);
@@ -142,7 +139,7 @@ export class MdnsSource implements Source {
   /** Until something is heard, the time is over or the source ends. */
   async #rest(forMs: number): Promise<void> {
     this.#news = new AbortController();
-    const signal = AbortSignal.any([this.#ended.signal, this.#news.signal]);
+    const signal = AbortSignal.any([this.#run.signal, this.#news.signal]);
     await sleep(Math.max(1, forMs), undefined, { signal }).catch(() => {});
   }
 }
