@@ -85,22 +85,7 @@ export async function newestOwn(nc: NatsConnection, node: string, before: number
   for (let window = 1000, end = before; end > first; window *= 8) {
     const startSeq = Math.max(first, before - window);
     let newest: Lane | undefined;
-    await using reader = await new StreamReader({
-      nc,
-      stream: STREAM.events,
-      startSeq,
-      filters: [SUBJECT.allEvents],
-      headersOnly: true,
-    }).start();
-    for await (const messages of reader.backlog(end - 1)) {
-      for (const message of messages) {
-        const logged = loggedEvent(message);
-        if (logged?.origin.node !== node) continue;
-        const { incarnation, seq } = logged.origin;
-        const print = printOfLogged(logged, message.subject);
-        newest = { node, incarnation, seq, last: () => print, first: undefined, from: undefined };
-      }
-    }
+    for await (const { lane } of ownLogged(nc, node, startSeq, end - 1)) newest = lane;
     if (newest) return newest;
     end = startSeq;
   }
@@ -121,6 +106,23 @@ export async function ownUpTo(
   let newest = ownInMarks(node, marks?.record) ?? nothingOf(node);
   const startSeq = marks ? marks.seq + 1 : history.firstSeq;
   if (startSeq >= nextSeq) return newest;
+  let newestAt = 0;
+  for await (const { lane, at } of ownLogged(nc, node, startSeq, nextSeq - 1)) {
+    // What was filled in here may be older than the marks.
+    if (at > index || at <= Math.max(newestAt, marks?.index ?? 0)) continue;
+    newestAt = at;
+    newest = lane;
+  }
+  return newest;
+}
+
+/** Own events of a part of the log or copy, in its order; `at`: their log indexes. */
+async function* ownLogged(
+  nc: NatsConnection,
+  node: string,
+  startSeq: number,
+  lastSeq: number,
+): AsyncGenerator<{ readonly lane: Lane; readonly at: number }> {
   await using reader = await new StreamReader({
     nc,
     stream: STREAM.events,
@@ -128,20 +130,16 @@ export async function ownUpTo(
     filters: [SUBJECT.allEvents],
     headersOnly: true,
   }).start();
-  let newestAt = 0;
-  for await (const messages of reader.backlog(nextSeq - 1)) {
+  for await (const messages of reader.backlog(lastSeq)) {
     for (const message of messages) {
       const logged = loggedEvent(message);
-      const at = positionOf(message)?.index ?? 0;
-      // What was filled in here may be older than the marks.
-      if (logged?.origin.node !== node || at > index || at <= Math.max(newestAt, marks?.index ?? 0)) continue;
-      newestAt = at;
+      if (logged?.origin.node !== node) continue;
       const { incarnation, seq } = logged.origin;
       const print = printOfLogged(logged, message.subject);
-      newest = { ...nothingOf(node), incarnation, seq, last: () => print };
+      const lane = { ...nothingOf(node), incarnation, seq, last: () => print };
+      yield { lane, at: positionOf(message)?.index ?? 0 };
     }
   }
-  return newest;
 }
 
 /** How far the log has a node's events by its own marks; undefined: it has none. */
