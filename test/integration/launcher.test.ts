@@ -19,6 +19,7 @@ beforeEach(async () => {
     "scripts/installed-packages.js",
     "scripts/ensure-nats-server.ts",
     "shared/nats/server-binary.ts",
+    "shared/protocol/error-text.ts",
   ]) {
     await cp(join(root, file), at(file), { recursive: true });
   }
