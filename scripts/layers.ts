@@ -4,9 +4,10 @@ import { posix } from "node:path";
 /** From low to high: a file imports its own layer and lower ones. Layers of one row may import each other. */
 const ROWS: readonly (readonly string[])[] = [
   ["shared/protocol"],
+  ["shared/consistency"],
   ["shared/config", "shared/observe"],
   ["shared/nats"],
-  ["shared/follow", "shared/discovery", "shared/consistency"],
+  ["shared/follow", "shared/discovery"],
   ["shared/client", "shared/daemon"],
   ["agent", "coordinator"],
   ["lab"],
