@@ -12,10 +12,12 @@ export const STREAM = {
   readers: "CIM_READERS",
   nodes: "KV_CIM_NODES",
   control: "KV_CIM_CONTROL",
+  /** Aggregates' states, folded from the node's log or copy. On every node that is asked to keep them. */
+  state: "KV_CIM_STATE",
 } as const;
 
 /** KV bucket names: the stream's name without `KV_`. */
-export const BUCKET = { nodes: "CIM_NODES", control: "CIM_CONTROL" } as const;
+export const BUCKET = { nodes: "CIM_NODES", control: "CIM_CONTROL", state: "CIM_STATE" } as const;
 
 export const HEADER = {
   /** Event id given by the publisher (UUIDv7 by convention); JetStream deduplicates on it in the outbox. */
