@@ -6,7 +6,7 @@ import type { VersionVector } from "./version-vector.ts";
  * What `Cim-Clock` says: `<ms>.<counter>[ <lane>:<sequence>]…`. With at least one lane it says what the writer had seen of
  * the aggregate; `.:0` stands for "nothing of it". Without a lane it says nothing of that.
  */
-export interface ClockHeader {
+export interface Clock {
   readonly time: HybridTime;
   readonly seen?: VersionVector;
 }
@@ -17,7 +17,7 @@ export const OWN_LANE = ".";
 /** Of a header, characters. A longer one is not read: what an event carries has to be bounded. */
 export const MAX_CLOCK_LENGTH = 65_536;
 
-export function formatClock({ time, seen }: ClockHeader): string {
+export function formatClock({ time, seen }: Clock): string {
   const text = `${time.ms}.${time.counter}`;
   if (seen === undefined) return text;
   let lanes = "";
@@ -26,7 +26,7 @@ export function formatClock({ time, seen }: ClockHeader): string {
 }
 
 /** Reads the header; undefined: it is none, and the event counts as one without. */
-export function parseClock(text: string | undefined): ClockHeader | undefined {
+export function parseClock(text: string | undefined): Clock | undefined {
   if (text === undefined || text.length > MAX_CLOCK_LENGTH) return undefined;
   const end = text.indexOf(" ");
   const time = parseTime(end < 0 ? text : text.slice(0, end));
