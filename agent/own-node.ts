@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
-import { type Config, contractsHash } from "../shared/config/index.ts";
+import { type Config, readContracts } from "../shared/config/index.ts";
+import { contractsHash } from "../shared/consistency/contract/contracts-hash.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
@@ -58,7 +59,7 @@ export class OwnNode {
   constructor(init: OwnNodeInit) {
     this.#init = init;
     const { nc, config, conditions, log, metrics } = init;
-    this.#contracts = contractsHash(config.sync);
+    this.#contracts = contractsHash(readContracts(config));
     const hasCopy = init.copy !== undefined;
     this.outbox = new OutboxKeeper({
       nc,

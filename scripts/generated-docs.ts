@@ -37,8 +37,8 @@ function configurationKeys(): string {
   const describe = (schema: z.core.$ZodType, path: string, keys: readonly string[]) => {
     const { description = "" } = z.globalRegistry.get(schema) ?? {};
     const inner = objectIn(schema);
-    const isList = listIn(schema) !== undefined;
-    if (inner && !isList) {
+    const many = manyIn(schema);
+    if (inner && !many) {
       lines.push("", `### \`${path}\``, "", description + (isNotActedOnYet(path) ? LATER : ""), "");
     } else {
       const { write = "" } = lookUp(configDocument, keys);
@@ -48,14 +48,14 @@ function configurationKeys(): string {
     }
     if (!inner) return;
     for (const [name, child] of Object.entries(inner.shape)) {
-      const below = isList ? `${path}[].${name}` : `${path}.${name}`;
-      describe(child as z.core.$ZodType, below, [...keys, ...(isList ? ["0"] : []), name]);
+      const below = many ? `${path}${many.below}.${name}` : `${path}.${name}`;
+      describe(child as z.core.$ZodType, below, [...keys, ...(many ? ["0"] : []), name]);
     }
   };
   // Plain keys first: after a heading of a section they would read as its own.
   const shape = Object.entries((configDocument as z.ZodObject).shape) as [string, z.core.$ZodType][];
   const isSection = (schema: z.core.$ZodType) =>
-    objectIn(schema) !== undefined && listIn(schema) === undefined;
+    objectIn(schema) !== undefined && manyIn(schema) === undefined;
   for (const [name, schema] of shape.filter(([, one]) => !isSection(one))) describe(schema, name, [name]);
   for (const [name, schema] of shape.filter(([, one]) => isSection(one))) describe(schema, name, [name]);
   return `${lines.join("\n").trim()}\n`;
@@ -106,13 +106,15 @@ function table(heading: readonly string[], rows: readonly (readonly string[])[])
   return `${[line(heading), line(heading.map(() => "---")), ...rows.map(line)].join("\n")}\n`;
 }
 
-function listIn(schema: z.core.$ZodType): z.core.$ZodType | undefined {
+/** What a list or a map of names holds many of, and how a path goes on below it. */
+function manyIn(schema: z.core.$ZodType): { element: z.core.$ZodType; below: string } | undefined {
   const inner = unwrap(schema);
-  return inner instanceof z.ZodArray ? inner.element : undefined;
+  if (inner instanceof z.ZodArray) return { element: inner.element, below: "[]" };
+  return inner instanceof z.ZodRecord ? { element: inner.valueType, below: ".<name>" } : undefined;
 }
 
-/** The object schema behind a key, or behind the elements of its list. */
+/** The object schema behind a key, or behind the elements of its list or map. */
 function objectIn(schema: z.core.$ZodType): z.ZodObject | undefined {
-  const inner = unwrap(listIn(schema) ?? schema);
+  const inner = unwrap(manyIn(schema)?.element ?? schema);
   return inner instanceof z.ZodObject ? inner : undefined;
 }

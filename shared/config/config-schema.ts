@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { contractsKey } from "./contracts-section.ts";
 import { key } from "./described-key.ts";
 import { auditSection, discoverySection, healthSection, routingSection } from "./fleet-sections.ts";
 import { natsSection } from "./nats-section.ts";
@@ -40,6 +41,7 @@ export const configDocument = key(
     leaves: leavesKey,
     outbox: section(outboxSection, "The stream of the node's own writes."),
     sync: section(syncSection, "The node's copy of the log."),
+    contracts: contractsKey,
     log: section(logSection, "The log (hub)."),
     heartbeat: section(heartbeatSection, "How the node tells that it lives."),
     http: key(listenAddress.nullable().default("127.0.0.1:9464"), {

@@ -1,4 +1,5 @@
 import { configDocument } from "./config-schema.ts";
+import { contractFaults } from "./contract-faults.ts";
 import { defaultOf } from "./described-key.ts";
 import { isRecord, valueAt } from "./document-value.ts";
 import { type Fault, shown } from "./faults.ts";
@@ -23,6 +24,7 @@ export function crossFieldFaults(document: unknown): Fault[] {
     ...addressFaults(read),
     ...sizeFaults(read),
     ...announcementFaults(read),
+    ...contractFaults(read),
   ];
 }
 

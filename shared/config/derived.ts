@@ -1,9 +1,10 @@
 import { join } from "node:path";
+import { copyDomains } from "../consistency/contract/subscribers.ts";
 import type { ParsedDocument } from "./config-schema.ts";
 import { HEARTBEAT_INTERVAL_MS } from "./replication-sections.ts";
 
 /** A daemon's configuration, complete: every default and every derived value is in it. It is itself a valid document. */
-export interface Config extends Omit<ParsedDocument, "nats" | "heartbeat"> {
+export interface Config extends Omit<ParsedDocument, "nats" | "heartbeat" | "sync"> {
   readonly nats: ParsedDocument["nats"] & {
     storeDir: string;
     configFolder: string;
@@ -12,12 +13,13 @@ export interface Config extends Omit<ParsedDocument, "nats" | "heartbeat"> {
     agentSeedFile: string;
     sysSeedFile: string;
   };
+  readonly sync: ParsedDocument["sync"] & { domains: string[] };
   readonly heartbeat: ParsedDocument["heartbeat"] & { intervalMs: number };
 }
 
 /** Fills in what follows from other keys. The only place that knows where a daemon's files lie by default. */
 export function derive(document: ParsedDocument): Config {
-  const { nats, heartbeat, dataDir } = document;
+  const { nats, heartbeat, sync, dataDir } = document;
   return {
     ...document,
     nats: {
@@ -29,6 +31,7 @@ export function derive(document: ParsedDocument): Config {
       agentSeedFile: nats.agentSeedFile ?? join(dataDir, "agent.nk"),
       sysSeedFile: nats.sysSeedFile ?? join(dataDir, "sys.nk"),
     },
+    sync: { ...sync, domains: sync.domains ?? copyDomains(document) },
     heartbeat: {
       ...heartbeat,
       intervalMs: heartbeat.intervalMs ?? HEARTBEAT_INTERVAL_MS[heartbeat.preset],

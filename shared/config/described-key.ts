@@ -61,6 +61,7 @@ function step(schema: z.core.$ZodType | undefined, part: PropertyKey): z.core.$Z
     return Object.hasOwn(inner.shape, name) ? (inner.shape[name] as z.core.$ZodType) : undefined;
   }
   if (inner instanceof z.ZodArray) return inner.element;
+  if (inner instanceof z.ZodRecord) return inner.valueType;
   return undefined;
 }
 

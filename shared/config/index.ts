@@ -2,9 +2,9 @@
 export { type CommandResult, checkConfigCommand, printSchema } from "./config-commands.ts";
 export { configNotes } from "./config-notes.ts";
 export type { ConfigDocument } from "./config-schema.ts";
-export { contractsHash } from "./contracts-hash.ts";
 export type { Config } from "./derived.ts";
 export type { Environment } from "./environment.ts";
 export { ConfigError, type Fault, faultLine } from "./faults.ts";
 export { type HostPort, hostPortOfUrl, parseHostPort } from "./host-port.ts";
 export { type CheckedConfig, checkConfig, checkDocument, loadConfig, parseConfig } from "./load-config.ts";
+export { readContracts } from "./read-contracts.ts";

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { modeKind, resolverKind, WRITE_MODE, WRITE_RESOLVER } from "./contracts-section.ts";
 import { key } from "./described-key.ts";
 import { bytes, domainOrAll, label, nodeName, userPublicKey } from "./value-kinds.ts";
 
@@ -77,17 +78,17 @@ export const syncSection = z.strictObject({
     what: "Whether the node keeps a copy of the log. False: a leaf ships its outbox up and follows nothing down.",
     write: "true or false",
   }),
-  domains: key(z.array(domainOrAll).min(1).max(1000).default(["*"]), {
-    what: 'Domains whose events the copy holds; ["*"] is all.',
+  domains: key(z.array(domainOrAll).min(1).max(1000).optional(), {
+    what: 'Domains whose events the copy holds; ["*"] is all. Left out: all, or where a contract keeps one from this node (subscribers), those of the other contracts.',
     write: 'a list of domains, as ["person", "orders"], or ["*"] for all',
   }),
-  mode: key(z.enum(["eventual"]).default("eventual"), {
-    what: "Consistency of domains: eventual (append locally, always accepted).",
-    write: '"eventual"',
+  mode: key(modeKind.default("eventual"), {
+    what: "Mode of every domain whose contract says none: eventual (written locally, always accepted) or strong (committed by the hub, refused while it is away).",
+    write: WRITE_MODE,
   }),
-  conflictResolution: key(z.enum(["last-write-wins"]).default("last-write-wins"), {
-    what: "How concurrent writes of one aggregate are resolved: last-write-wins (by hybrid logical clock, ties by origin).",
-    write: '"last-write-wins"',
+  conflictResolution: key(resolverKind.default("last-write-wins"), {
+    what: "How concurrent writes of one aggregate are resolved in every domain whose contract says nothing: last-write-wins (by hybrid logical clock, ties by origin), vector-clock (siblings) or crdt.",
+    write: WRITE_RESOLVER,
   }),
 });
 

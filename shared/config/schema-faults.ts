@@ -4,7 +4,7 @@ import { allKeyPaths, keysOf, lookUp } from "./described-key.ts";
 import { valueAt } from "./document-value.ts";
 import { type Fault, pathText, shown } from "./faults.ts";
 import { nearestName } from "./nearest-name.ts";
-import { isNotYetOffered, otherName } from "./not-yet-offered.ts";
+import { notYetOffered, otherName } from "./not-yet-offered.ts";
 
 /** A fault together with the keys that lead to it, so that an environment variable can be blamed for it. */
 export interface LocatedFault {
@@ -21,8 +21,15 @@ export function schemaFaults(document: unknown, issues: readonly z.core.$ZodIssu
     if (issue.code === "unrecognized_keys") {
       return issue.keys.slice(0, MOST_UNKNOWN_KEYS).map((name) => unknownKey(issue.path, name));
     }
-    return [wrongValue(document, issue)];
+    return [issue.code === "invalid_key" ? wrongName(issue) : wrongValue(document, issue)];
   });
+}
+
+/** A name that somebody chose, as a domain's. */
+function wrongName({ path, issues }: z.core.$ZodIssueInvalidKey): LocatedFault {
+  const { write = "another name" } = lookUp(configDocument, path.slice(0, -1));
+  const problem = `is named ${shown(path.at(-1))}, which ${issues[0]?.message ?? "cannot be"}`;
+  return { keys: path, fault: { path: pathText(path), problem, write } };
 }
 
 function wrongValue(document: unknown, issue: z.core.$ZodIssue): LocatedFault {
@@ -34,8 +41,11 @@ function wrongValue(document: unknown, issue: z.core.$ZodIssue): LocatedFault {
     fault: { path, problem, write: instead },
   });
   if (value === undefined) return located("is missing", write);
-  if (isNotYetOffered(path, value))
-    return located(`is ${shown(value)}, not yet offered by this build`, write);
+  const later = notYetOffered(issue.path, value);
+  if (later) {
+    const why = later.why === undefined ? "" : ` (${later.why})`;
+    return located(`is ${shown(value)}, not yet offered by this build${why}`, later.write ?? write);
+  }
   const successor = otherName(path, value);
   if (successor !== undefined)
     return located(`is ${shown(value)}, which is called otherwise here`, successor);
@@ -61,6 +71,7 @@ const withArticle = (kind: string): string => {
   if (kind === "null") return kind;
   if (kind === "int") return "a whole number";
   if (kind === "array") return "a list";
+  if (kind === "record") return "an object";
   return /^[aeiou]/.test(kind) ? `an ${kind}` : `a ${kind}`;
 };
 

@@ -9,12 +9,19 @@ import { parseHostPort } from "./host-port.ts";
 
 export const nodeName = z.string().refine(isNodeName, `must be ${NODE_NAME_RULE}`);
 
+export const nodeOrAll = z
+  .string()
+  .refine((text) => text === "*" || isNodeName(text), `must be * or ${NODE_NAME_RULE}`);
+
+/** What a domain must look like, for error messages. */
+export const DOMAIN_RULE = "one word without spaces, dots and wildcards, not beginning with _";
+
+/** The rule of `isDomain` as a pattern, so that the printed schema has it too. */
+export const domainName = z.string().regex(/^(?!_)[^\s.*>\p{Cc}]+$/u, `must be ${DOMAIN_RULE}`);
+
 export const domainOrAll = z
   .string()
-  .refine(
-    (text) => text === "*" || isDomain(text),
-    "must be * or one word without spaces, dots and wildcards, not beginning with _",
-  );
+  .refine((text) => text === "*" || isDomain(text), `must be * or ${DOMAIN_RULE}`);
 
 export const label = z
   .string()

@@ -103,10 +103,10 @@ describe("CIM_* overrides", () => {
     ["CIM_SYNC_ENABLED", "maybe", /holds "maybe", not true or false; write true or false$/],
     [
       "CIM_SYNC_MODE",
-      "strong",
-      /holds "strong": sync\.mode is "strong", not yet offered by this build; write eventual$/,
+      "causal",
+      /holds "causal": sync\.mode is "causal", not yet offered by this build \(.*\); write eventual or strong$/,
     ],
-    ["CIM_CONFLICT_RESOLUTION", "crdt", /not yet offered by this build/],
+    ["CIM_CONFLICT_RESOLUTION", "crtd", /holds "crtd": .*; write last-write-wins, vector-clock or crdt$/],
     ["CIM_HTTP", "9464", /must be host:port/],
     ["CIM_NATS_ULR", "nats://x:1", /^CIM_NATS_ULR: is no variable of cim; write CIM_NATS_URL$/],
     ["cim_http", "x", /write CIM_HTTP$/],

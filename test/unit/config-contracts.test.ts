@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { contractFaults } from "../../shared/config/contract-faults.ts";
+import { checkDocument, faultLine, parseConfig, readContracts } from "../../shared/config/index.ts";
+import { PAIRS } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const leaf = {
+  node: "leaf1",
+  role: "leaf",
+  dataDir: "/var/lib/cim/leaf1",
+  nats: { hubs: ["nats-leaf://10.0.0.1:7422"] },
+};
+const hub = { node: "hub", role: "hub", dataDir: "/var/lib/cim/hub" };
+
+const linesOf = (document: unknown, env = {}): string[] => {
+  const checked = checkDocument(document, env);
+  return checked.ok ? [] : checked.faults.map(faultLine);
+};
+
+describe("contracts in a document", () => {
+  it.each([leaf, hub])("of $role are taken with every key, and again when read back", (base) => {
+    const contracts = {
+      orders: { mode: "strong", granularity: "document", retentionDays: 400, subscribers: ["leaf1"] },
+      stock: { resolver: "crdt", fields: { count: "counter", tags: "map of set" }, module: "/m.js" },
+      person: {},
+    };
+    const config = parseConfig({ ...base, contracts });
+    expect(config.contracts).toEqual(contracts);
+    expect(config.sync.domains).toEqual(["*"]);
+    expect(parseConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+
+  it("give the copy its domains where one is kept from the node", () => {
+    const contracts = { orders: { subscribers: ["leaf2"] }, person: {}, stock: { subscribers: ["leaf1"] } };
+    const config = parseConfig({ ...leaf, contracts });
+    expect(config.sync.domains).toEqual(["person", "stock"]);
+    expect(parseConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+
+  it("are under defaults that the environment may name", () => {
+    const env = { CIM_SYNC_MODE: "strong", CIM_CONFLICT_RESOLUTION: "crdt" };
+    const contracts = readContracts(parseConfig({ ...leaf, contracts: { a: { mode: "eventual" } } }, env));
+    expect(contracts.usual).toMatchObject({ mode: "strong", resolver: "crdt" });
+    expect(contracts.domains.a).toMatchObject({ mode: "eventual", resolver: "crdt" });
+  });
+
+  const cases: readonly (readonly [what: string, document: object, line: RegExp])[] = [
+    ["no object", { contracts: [] }, /^contracts: is \[\], must be an object; write domains/],
+    ["no contract", { contracts: { a: 3 } }, /^contracts\.a: is 3, must be an object; write domains/],
+    ["reserved domain", { contracts: { _a: {} } }, /^contracts\._a: is named "_a", which must be one word/],
+    [
+      "two words",
+      { contracts: { "a.b": {} } },
+      /^contracts\["a\.b"\]: is named "a\.b", which must be one word/,
+    ],
+    [
+      "a domain that no object can have",
+      { contracts: JSON.parse('{"__proto__": {"mode": "strong"}}') },
+      /^contracts\.__proto__: has a name that no object can have/,
+    ],
+    [
+      "a field that no object can have",
+      { contracts: { a: { resolver: "crdt", fields: JSON.parse('{"__proto__": "set"}') } } },
+      /^contracts\.a\.fields\.__proto__: is a name that no field can have/,
+    ],
+    ["unknown mode", { contracts: { a: { mode: "weak" } } }, /must be "eventual" or "strong"; write /],
+    [
+      "unknown key",
+      { contracts: { a: { granluarity: "field" } } },
+      /^contracts\.a\.granluarity: is not a known key; write contracts\.a\.granularity$/,
+    ],
+    [
+      "unknown type",
+      { contracts: { a: { resolver: "crdt", fields: { x: "sets" } } } },
+      /^contracts\.a\.fields\.x: is "sets", must be a field type; write field names, .*"map of" one of them$/,
+    ],
+    [
+      "types without crdt",
+      { contracts: { a: { fields: { x: "set" } } } },
+      /^contracts\.a\.fields: gives types to fields, which resolver "last-write-wins" does not know; write /,
+    ],
+    [
+      "crdt per document",
+      { sync: { conflictResolution: "crdt" }, contracts: { a: { granularity: "document" } } },
+      /^contracts\.a\.granularity: is "document", but resolver crdt merges fields/,
+    ],
+    ["relative module", { contracts: { a: { module: "m.js" } } }, /^contracts\.a\.module: .* absolute path/],
+    [
+      "no days",
+      { contracts: { a: { retentionDays: 0 } } },
+      /^contracts\.a\.retentionDays: is 0, must be more/,
+    ],
+    [
+      "no node",
+      { contracts: { a: { subscribers: ["Leaf 1"] } }, sync: { domains: ["b"] } },
+      /^contracts\.a\.subscribers\[0\]: is "Leaf 1", must be \* or 1 to 63 characters/,
+    ],
+    [
+      "everything followed, one kept away",
+      { contracts: { a: { subscribers: ["x"] } }, sync: { domains: ["*"] } },
+      /^sync\.domains: is \["\*"\], but contracts\.a\.subscribers leaves this node out; write /,
+    ],
+    [
+      "followed and kept away",
+      { contracts: { a: { subscribers: [] } }, sync: { domains: ["a", "b"] } },
+      /^sync\.domains: names "a", but contracts\.a\.subscribers leaves this node out; write /,
+    ],
+    [
+      "named and not followed",
+      { contracts: { a: { subscribers: ["leaf1"] } }, sync: { domains: ["b"] } },
+      /^sync\.domains: leaves out "a", but contracts\.a\.subscribers names this node; write "a" too, or /,
+    ],
+    [
+      "named and following nothing",
+      { contracts: { a: { subscribers: ["leaf1"] } }, sync: { enabled: false } },
+      /^sync\.enabled: is false, but contracts\.a\.subscribers names this node; write true, or /,
+    ],
+    [
+      "left nothing",
+      { contracts: { a: { subscribers: ["x"] } } },
+      /^sync\.domains: is left out, and the contracts leave this node none; write /,
+    ],
+  ];
+  it.each(cases)("are refused in one line: %s", (_, part, line) => {
+    expect(linesOf({ ...leaf, ...part })).toEqual([expect.stringMatching(line)]);
+  });
+
+  it("are not kept shorter than the log, which only the hub knows", () => {
+    const contracts = { a: { retentionDays: 7 }, b: { retentionDays: 30 }, c: { retentionDays: null } };
+    expect(linesOf({ ...hub, contracts })).toEqual([
+      expect.stringMatching(
+        /^contracts\.a\.retentionDays: is 7, less than log\.retentionDays \(30\): .*not yet offered.*; write .*30/,
+      ),
+    ]);
+    expect(linesOf({ ...hub, log: { retentionDays: 7 }, contracts })).toEqual([]);
+    expect(linesOf({ ...leaf, contracts })).toEqual([]);
+  });
+
+  it("are refused by the table where a pair is not offered", () => {
+    const document: Record<string, unknown> = {
+      role: "leaf",
+      node: "leaf1",
+      "sync.mode": "eventual",
+      "sync.conflictResolution": "last-write-wins",
+      contracts: { a: { mode: "strong", resolver: "crdt" }, b: { mode: "strong" }, c: { resolver: "crdt" } },
+    };
+    const without = PAIRS.map((pair) =>
+      pair.mode === "strong" && pair.resolver === "crdt"
+        ? { ...pair, offered: false, why: "because", write: "another" }
+        : pair,
+    );
+    const faults = (pairs = without) => [...contractFaults((path) => document[path], pairs)].map(faultLine);
+    const line = (path: string) =>
+      `${path}: is "crdt" with mode "strong", not yet offered by this build (because); write another`;
+    expect(faults()).toEqual([line("contracts.a.resolver")]);
+    expect(faults(PAIRS as typeof without)).toEqual([]);
+    document["sync.conflictResolution"] = "crdt";
+    expect(faults()).toEqual([line("contracts.a.resolver"), line("contracts.b.mode")]);
+  });
+});
+
+describe("contracts that are read", () => {
+  it("have the hash of what their module holds", async () => {
+    await using folder = await tempDir();
+    const module = join(folder.path, "orders.js");
+    writeFileSync(module, "export const one = 1;\n");
+    const config = parseConfig({ ...leaf, contracts: { orders: { module } } });
+    const sha256 = createHash("sha256").update("export const one = 1;\n").digest("hex");
+    expect(readContracts(config).domains.orders?.module).toEqual({ path: module, sha256 });
+  });
+
+  it("name a module that can't be read", () => {
+    const config = parseConfig({ ...leaf, contracts: { orders: { module: "/nowhere/orders.js" } } });
+    expect(() => readContracts(config)).toThrow(
+      /^contracts: contracts\.orders\.module: is "\/nowhere\/orders\.js", which cannot be read \(ENOENT\); write /,
+    );
+  });
+});
