@@ -31,6 +31,8 @@ export interface ConnectCimOptions {
    */
   readonly maxQueuedBytes?: number;
   readonly maxQueuedEvents?: number;
+  /** The clock on the wall that events are stamped by (`Cim-Clock`), ms since the epoch. Default `Date.now`; for tests. */
+  readonly nowMs?: () => number;
 }
 
 /** Bounds of one call. Both together: whichever comes first ends it, with `AppendCancelled`. */

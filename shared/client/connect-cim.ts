@@ -1,6 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { connectNats } from "../nats/connect.ts";
+import { AppendClock } from "./append-clock.ts";
 import { ClientClosed, EventRejected } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
 import { checkNodeVersion, checkServerUrl } from "./check-start.ts";
@@ -122,7 +123,7 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
         events: options.maxQueuedEvents ?? DEFAULT_MAX_QUEUED_EVENTS,
       },
     });
-    return new ConnectedClient(nc, node, limits, queue);
+    return new ConnectedClient(nc, node, limits, queue, new AppendClock(node, options.nowMs));
   } catch (error) {
     await nc.close();
     throw error;
@@ -134,15 +135,25 @@ class ConnectedClient implements CimClient {
   readonly #nc: NatsConnection;
   readonly #limits: AppendLimits;
   readonly #queue: AppendQueue;
+  readonly #clock: AppendClock;
   #closing: Promise<void> | undefined;
   #routes: KeptRoutes | undefined;
 
-  constructor(nc: NatsConnection, node: string, limits: AppendLimits, queue: AppendQueue) {
+  constructor(
+    nc: NatsConnection,
+    node: string,
+    limits: AppendLimits,
+    queue: AppendQueue,
+    clock: AppendClock,
+  ) {
     this.#nc = nc;
     this.node = node;
     this.#limits = limits;
     this.#queue = queue;
+    this.#clock = clock;
   }
+
+  readonly #stamp = (seen: string | undefined) => this.#clock.stamp(seen);
 
   async append(event: EventToAppend, options?: AppendOptions): Promise<Appended> {
     const [appended] = await this.#append([event], options);
@@ -209,7 +220,7 @@ class ConnectedClient implements CimClient {
 
   async #append(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (this.#closing !== undefined) throw new ClientClosed();
-    const encoded = events.map((event) => encodeEvent(event, this.#limits));
+    const encoded = events.map((event) => encodeEvent(event, this.#limits, this.#stamp));
     checkBatchBytes(encoded);
     checkExpectations(encoded);
     const stored = await this.#queue.append(encoded, signalOf(options));

@@ -32,6 +32,11 @@ export interface EventToAppend {
    * one of another node is refused. Events that other nodes write do not count: this node can't know them in time.
    */
   readonly expect?: "none" | { readonly node: string; readonly seq: number };
+  /**
+   * What the writer had seen of the aggregate: the `version` of a state that was read. What is in it this event overrides
+   * everywhere, whatever clocks say; without it, what other nodes wrote meanwhile may or may not have been known.
+   */
+  readonly seen?: string;
   /** Further headers, as `traceparent`. `Nats-*` and those that carry identity and origin are not for callers. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -66,16 +71,30 @@ const MAX_BATCH_BYTES = 16 * 1024 * 1024;
 
 const ID = /^[\x21-\x7e]{1,256}$/;
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const OWN_HEADERS: readonly string[] = [HEADER.correlation, HEADER.causation, ...RESERVED_HEADERS];
+const OWN_HEADERS: readonly string[] = [
+  HEADER.correlation,
+  HEADER.causation,
+  HEADER.clock,
+  ...RESERVED_HEADERS,
+];
 
-/** Checks an event and gives what is sent for it. Pure but for a new id. @throws {EventRejected} */
-export function encodeEvent(event: EventToAppend, limits: AppendLimits): EncodedEvent {
+/**
+ * Checks an event and gives what is sent for it. Pure but for a new id.
+ * @param stamp gives the line of its clock
+ * @throws {EventRejected}
+ */
+export function encodeEvent(
+  event: EventToAppend,
+  limits: AppendLimits,
+  stamp?: (seen: string | undefined) => string,
+): EncodedEvent {
   const subject = subjectOf(event);
   const identity = identityFor(event);
   let headerText = "";
   for (const [name, value] of identityHeaders(identity)) headerText += headerLine(name, value);
   for (const [name, value] of Object.entries(event.headers ?? {}))
     headerText += headerLine(name, checked(name, value));
+  if (stamp) headerText += stamp(event.seen);
   const body = bodyOf(event.data);
   const size = Buffer.byteLength(headerText) + body.byteLength + HEADER_ROOM_BYTES;
   if (size > limits.eventBytes) {
