@@ -9,7 +9,9 @@ const MOST_LISTS = 64;
  */
 export class HandlerGroups {
   readonly #lists = new Map<string, readonly string[] | null>();
-  readonly #groups = new Map<string, string>();
+  /** By domain and command. */
+  readonly #groups = new Map<string, Map<string, string>>();
+  #names = 0;
   #generation = 0;
 
   /** Raised when groups that were given before are void. */
@@ -22,22 +24,31 @@ export class HandlerGroups {
     const list = handlers === null ? "?" : handlers.join(" ");
     if (this.#lists.has(list)) return;
     this.#lists.set(list, handlers);
-    this.#groups.clear();
+    this.#forget();
     this.#generation += 1;
   }
 
   /** Commands of one domain with the same group are handled by the same nodes. */
   groupOf(domain: string, command: string): string {
     if (this.#lists.size > MOST_LISTS) return command;
-    const name = `${domain}.${command}`;
-    let group = this.#groups.get(name);
-    if (group === undefined) {
-      group = "";
-      for (const handlers of this.#lists.values()) group += handles(handlers, domain, command) ? "1" : "0";
-      // Names come from callers: what they think up must not fill the memory.
-      if (this.#groups.size >= 10_000) this.#groups.clear();
-      this.#groups.set(name, group);
+    const known = this.#groups.get(domain)?.get(command);
+    if (known !== undefined) return known;
+    let group = "";
+    for (const handlers of this.#lists.values()) group += handles(handlers, domain, command) ? "1" : "0";
+    // Names come from callers: what they think up must not fill the memory.
+    if (this.#names >= 10_000) this.#forget();
+    let ofDomain = this.#groups.get(domain);
+    if (ofDomain === undefined) {
+      ofDomain = new Map();
+      this.#groups.set(domain, ofDomain);
     }
+    ofDomain.set(command, group);
+    this.#names += 1;
     return group;
+  }
+
+  #forget(): void {
+    this.#groups.clear();
+    this.#names = 0;
   }
 }

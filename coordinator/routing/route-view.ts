@@ -3,6 +3,7 @@ import type { Coordinates } from "../../shared/protocol/messages.ts";
 import { middleOf } from "./distance.ts";
 import type { Exclusion } from "./filters.ts";
 import { HandlerGroups } from "./handler-groups.ts";
+import { type RequestKind, RequestKinds } from "./request-kinds.ts";
 import { RouteClass } from "./route-class.ts";
 import type { NodeLoad, RouteEntry, RouteNode, RouteRequest } from "./route-node.ts";
 
@@ -24,7 +25,7 @@ interface Slot extends RouteEntry {
 export class RouteView {
   readonly #slots = new Map<string, Slot>();
   readonly #byPlace: (Slot | undefined)[] = [];
-  readonly #kinds = new LRUCache<string, RouteClass>({
+  readonly #classes = new LRUCache<RequestKind, RouteClass>({
     maxSize: MOST_KEPT,
     sizeCalculation: ({ best }) => best.length + 64,
   });
@@ -33,9 +34,8 @@ export class RouteView {
   #firstChange = 0;
   /** Raised when somebody stands elsewhere: "near" a region may mean another place. */
   #places = 0;
-  /** Of requests that are asked for again and again as the same object, what kind they are. */
-  readonly #known = new WeakMap<RouteRequest, { readonly kind: string; readonly generation: number }>();
   readonly #handlers = new HandlerGroups();
+  readonly #kinds = new RequestKinds(this.#handlers);
   readonly #middles = new Map<string, Coordinates | null>();
 
   /** Raised by every change of a node; not by its load. */
@@ -65,7 +65,10 @@ export class RouteView {
     }
     const { generation } = this.#handlers;
     this.#handlers.note(node.handlers);
-    if (this.#handlers.generation !== generation) this.#kinds.clear();
+    if (this.#handlers.generation !== generation) {
+      this.#kinds.clear();
+      this.#classes.clear();
+    }
     if (slot !== undefined) {
       slot.node = node;
       this.#changed(slot.at);
@@ -122,31 +125,13 @@ export class RouteView {
     return middle;
   }
 
-  /** All that a choice depends on, but the nodes. */
-  #kindOf(request: RouteRequest): string {
-    const { strategy, domain, command, require, near, maxLagS, unannounced } = request;
-    const handled = unannounced ? "any" : this.#handlers.groupOf(domain, command);
-    let kind = `${strategy} ${domain} ${handled} ${maxLagS}`;
-    for (const capability of require) kind += ` ${capability}`;
-    if (near !== null && strategy === "location-aware") {
-      kind += `@${near.region}`;
-      if (near.coordinates !== null) kind += `@${near.coordinates.latitude},${near.coordinates.longitude}`;
-    }
-    return kind;
-  }
-
   #classOf(request: RouteRequest): RouteClass {
-    const { generation } = this.#handlers;
-    let known = this.#known.get(request);
-    if (known?.generation !== generation) {
-      known = { kind: this.#kindOf(request), generation };
-      this.#known.set(request, known);
-    }
-    let found = this.#kinds.get(known.kind);
+    const kind = this.#kinds.of(request);
+    let found = this.#classes.get(kind);
     if (found?.version === this.version) return found;
     found ??= new RouteClass(request);
     this.#catchUp(found);
-    this.#kinds.set(known.kind, found);
+    this.#classes.set(kind, found);
     return found;
   }
 

@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decide } from "../../coordinator/routing/decide.ts";
 import { explain } from "../../coordinator/routing/explain.ts";
-import { STRATEGIES } from "../../coordinator/routing/route-node.ts";
+import { HandlerGroups } from "../../coordinator/routing/handler-groups.ts";
+import { RequestKinds } from "../../coordinator/routing/request-kinds.ts";
+import { type RouteRequest, STRATEGIES } from "../../coordinator/routing/route-node.ts";
 import { RouteView } from "../../coordinator/routing/route-view.ts";
 import { routeNode, routeRequest } from "../support/route-fleet.ts";
 
@@ -67,7 +69,8 @@ test("decide and explain agree, whatever happened to the fleet before", () => {
           else if (one.do === "remove") view.remove(one.name);
           else if (one.do === "load") view.setLoad(one.name, { inFlight: one.inFlight });
           else {
-            const asked = requests[one.which] as (typeof requests)[number];
+            // An equal one, never the same: what is kept must be found by what is asked for.
+            const asked = structuredClone(requests[one.which] as (typeof requests)[number]);
             const decision = decide(asked, view, one.turn);
             const { chosen, refused, candidates } = explain(asked, view, one.turn);
             expect(decision.kind === "chosen" ? decision.node.name : null).toBe(chosen);
@@ -79,6 +82,29 @@ test("decide and explain agree, whatever happened to the fleet before", () => {
       },
     ),
     { numRuns: 300 },
+  );
+});
+
+test("equal requests are of one kind, others of another", () => {
+  // All that a choice depends on; of the command that is what handlers it has.
+  const words = ({ strategy, domain, command, maxLagS, unannounced, require, near }: RouteRequest) =>
+    JSON.stringify([
+      strategy,
+      domain,
+      unannounced || command,
+      maxLagS,
+      require,
+      strategy === "location-aware" && near,
+    ]);
+  fc.assert(
+    fc.property(request, request, (one, other) => {
+      const handlers = new HandlerGroups();
+      for (const command of ["Place", "Cancel"]) handlers.note([`*.${command}`]);
+      const kinds = new RequestKinds(handlers);
+      expect(kinds.of(structuredClone(one))).toBe(kinds.of(one));
+      expect(kinds.of(one) === kinds.of(other)).toBe(words(one) === words(other));
+    }),
+    { numRuns: 500 },
   );
 });
 
