@@ -1,8 +1,10 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
+import { strongDomains } from "../shared/consistency/contract/strong-domains.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { Discovery } from "../shared/discovery/discovery.ts";
+import type { StrongDomains } from "../shared/protocol/commit.ts";
 import { formatReign } from "../shared/protocol/reign.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
 import { EventTotals } from "./fleet/event-totals.ts";
@@ -26,6 +28,7 @@ const JUDGE_EVERY_MS = 1000;
 /** A hub's daemon: puts the events of all origins in order, knows the nodes, ships the hub's own outbox. */
 export class Coordinator implements Daemon {
   #config: Config;
+  #strong: StrongDomains;
   readonly #frame: DaemonFrame;
   readonly #fleet: Fleet;
   readonly #watch: FleetWatch;
@@ -44,6 +47,7 @@ export class Coordinator implements Daemon {
 
   constructor(config: Config) {
     this.#config = config;
+    this.#strong = strongDomains(config);
     this.#fleet = new Fleet(config, Date.now());
     this.#frame = new DaemonFrame({
       config,
@@ -109,27 +113,32 @@ export class Coordinator implements Daemon {
   }
 
   async reload(config: Config): Promise<void> {
-    this.#config = {
+    const next = {
       ...this.#config,
       logLevel: config.logLevel,
       leaves: config.leaves,
       outbox: config.outbox,
+      sync: config.sync,
+      contracts: config.contracts,
       log: config.log,
       discovery: config.discovery,
       routing: config.routing,
       health: config.health,
     };
+    // First: contracts that can't be changed like that leave everything as it is.
+    await this.#frame.server.reconfigure(next);
+    this.#config = next;
+    this.#strong = strongDomains(this.#config);
     this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
     this.#watch.configure(this.#config);
     this.#routing.configure(this.#config);
     await this.#discovery.configure(config.discovery);
-    await this.#frame.server.reconfigure(this.#config);
     this.#own.reconfigure(this.#config);
     if (this.#retention) this.#retention.retentionMs = LogRetention.ofDays(config.log.retentionDays);
     this.#frame.log.info(
       { leaves: config.leaves.length },
-      "reloaded: leaves, discovery, routing, health, log level, outbox, log",
+      "reloaded: leaves, contracts, discovery, routing, health, log level, outbox, log",
     );
   }
 
@@ -153,6 +162,8 @@ export class Coordinator implements Daemon {
       nc,
       inboxPrefix: inboxPrefix(node),
       instance: this.#instance(),
+      hub: node,
+      strong: () => this.#strong,
       maxMessageBytes: nats.maxPayload,
       log: this.#frame.log.child({ part: "sequencer" }),
       onRead: (state) => {

@@ -368,7 +368,7 @@ export class Downlink {
       if (time === undefined) continue;
       newestMs = Math.max(newestMs, Math.floor(Number(time.split(" ")[0]) / 1000));
       const origin = parseOrigin(headerValue(headerText, HEADER.origin));
-      if (origin?.node === this.#init.node) own = message;
+      if (origin?.node === this.#init.node && origin.lane === "e") own = message;
     }
     const stored = own && { ...own, subject: storedLogSubject(own.subject), seq: 0, timeUs: 0 };
     const event = stored && shippedFromLog(this.#init.node, stored);
@@ -387,7 +387,9 @@ export class Downlink {
     await this.#moveEnd();
     await deleteStrays(nc, strays, async (message, { origin }) => {
       if (!origin || (origin.node === node && (await isKept(message)))) return;
-      await refused.fromCopy(message, "not-in-log", `${origin.node}.${origin.incarnation}.${origin.seq}`);
+      const lane = origin.lane === "e" ? "" : `${origin.lane}.`;
+      const key = `${origin.node}.${lane}${origin.incarnation}.${origin.seq}`;
+      await refused.fromCopy(message, "not-in-log", key);
     });
     log.warn({ events: strays.length, beyond }, "set aside what the log does not have");
     const common = this.#copy && this.#log ? lastCommonPosition(this.#copy, this.#log) : undefined;

@@ -7,7 +7,7 @@ import { ALL_DOMAINS, laneRecord, readRecord, refusedRecord } from "../../shared
 import type { ShippedEvent, StoredMessage } from "../../shared/protocol/event.ts";
 import { carriedHeaders } from "../../shared/protocol/headers.ts";
 import { eventId } from "../../shared/protocol/identity.ts";
-import { loggedEvent } from "../../shared/protocol/logged-event.ts";
+import { shippedInLog } from "../../shared/protocol/logged-event.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { type LaneMark, printOf } from "../../shared/protocol/origin.ts";
 import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
@@ -23,12 +23,12 @@ export function shippedFromOutbox(node: string, message: StoredMessage): Shipped
   return { seq, timeUs, subject, id, headerText: carriedHeaders(headerText), body };
 }
 
-/** The same event as it came back in the log or a copy; undefined when it is another node's. */
+/** The same event as it came back in the log or a copy; undefined when it is another node's, or was in no outbox. */
 export function shippedFromLog(
   node: string,
   message: StoredMessage,
 ): (ShippedEvent & { incarnation: number }) | undefined {
-  const logged = loggedEvent(message);
+  const logged = shippedInLog(message);
   if (logged?.origin.node !== node) return undefined;
   const { origin, id, timeUs } = logged;
   return {

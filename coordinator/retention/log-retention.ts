@@ -1,31 +1,9 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { getMessage } from "../../shared/nats/get-message.ts";
+import { firstStoredSince, storedTimeIn } from "../../shared/nats/first-stored-since.ts";
 import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
-import { SUBJECT } from "../../shared/protocol/subjects.ts";
 import { newestFence, newestMarks } from "../sequencer/read-log.ts";
-
-/** Reads the store time of the first message at or after a sequence, µs; undefined: there is none. */
-export type StoredAt = (seq: number) => Promise<number | undefined>;
-
-/** The first sequence in [first, last] stored at or after a time; `last + 1` when all are older. Times grow with sequences. */
-export async function firstStoredSince(
-  storedAt: StoredAt,
-  first: number,
-  last: number,
-  sinceUs: number,
-): Promise<number> {
-  let low = first;
-  let high = last + 1;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const timeUs = await storedAt(middle);
-    if (timeUs === undefined || timeUs >= sinceUs) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
 
 export interface LogRetentionInit {
   readonly nc: NatsConnection;
@@ -93,10 +71,8 @@ export class LogRetention {
       const marksSeq = await newestMarks(nc, inboxPrefix, state.first_seq);
       const fence = await newestFence(nc, inboxPrefix, state.first_seq);
       if (marksSeq === undefined || !fence) return 0;
-      const storedAt: StoredAt = async (seq) =>
-        (await getMessage(nc, STREAM.events, { seq, next_by_subj: SUBJECT.allEvents }))?.timeUs;
       const since = await firstStoredSince(
-        storedAt,
+        storedTimeIn(nc, STREAM.events),
         state.first_seq,
         state.last_seq,
         (nowMs - this.retentionMs) * 1000,

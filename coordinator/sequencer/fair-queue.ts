@@ -1,9 +1,11 @@
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import { weightOf } from "../../shared/protocol/event.ts";
 import type { LaneMark } from "../../shared/protocol/origin.ts";
+import type { WaitingCommit } from "./commits/waiting-commits.ts";
 
-/** What an origin waits for: events to be logged, or a new incarnation. */
+/** What an origin waits for: events to be logged, a new incarnation, or an event to be committed. */
 export type Waiting =
+  | WaitingCommit
   | {
       readonly kind: "block";
       readonly token: number;
@@ -37,14 +39,18 @@ export interface BatchBounds {
 }
 
 interface Line {
+  readonly node: string;
   readonly waiting: Waiting[];
   /** Events of the first block that were handed out before. */
   done: number;
 }
 
+/** No node's name has a blank. */
+const lineOf = (node: string, { kind }: Waiting): string => (kind === "commit" ? `${node} c` : node);
+
 /**
  * What waits, by origin. Every origin gets an equal share of a batch before any gets more, so that one with a day's
- * backlog costs one that is live no more than a batch.
+ * backlog costs one that is live no more than a batch. A node's commits are a line of their own: somebody waits for each.
  */
 export class FairQueue {
   readonly #lines = new Map<string, Line>();
@@ -60,14 +66,16 @@ export class FairQueue {
   }
 
   push(node: string, waiting: Waiting): void {
-    let line = this.#lines.get(node);
+    const name = lineOf(node, waiting);
+    let line = this.#lines.get(name);
     if (!line) {
-      line = { waiting: [], done: 0 };
-      this.#lines.set(node, line);
-      this.#order.push(node);
+      line = { node, waiting: [], done: 0 };
+      this.#lines.set(name, line);
+      this.#order.push(name);
     }
     line.waiting.push(waiting);
     if (waiting.kind === "block") this.#bytes += weightOfAll(waiting.events);
+    if (waiting.kind === "commit") this.#bytes += weightOf(waiting.commit.event);
   }
 
   /** Takes the next batch's portions out, at least one when anything waits. Within an origin the order is kept. */
@@ -78,10 +86,10 @@ export class FairQueue {
     const share = Math.min(most, Math.max(1, Math.floor(bounds.events / Math.max(1, this.#lines.size))));
     const more = most - share;
     for (const limit of [share, more]) {
-      for (const node of this.#order) {
+      for (const name of this.#order) {
         let room = limit;
         while (room > 0 && events > 0 && (bytes > 0 || portions.length === 0)) {
-          const portion = this.#takeFrom(node, Math.min(room, events), portions.length === 0, bytes);
+          const portion = this.#takeFrom(name, Math.min(room, events), portions.length === 0, bytes);
           if (!portion) break;
           portions.push(portion);
           const taken = Math.max(1, portion.to - portion.from);
@@ -90,31 +98,34 @@ export class FairQueue {
           if (portion.waiting.kind === "block") {
             bytes -= weightOfAll(portion.waiting.events, portion.from, portion.to);
           }
+          if (portion.waiting.kind === "commit") bytes -= weightOf(portion.waiting.commit.event);
         }
       }
     }
     // Whoever came first this time comes last the next.
-    this.#order = [...this.#order.slice(1), ...this.#order.slice(0, 1)].filter((node) =>
-      this.#lines.has(node),
+    this.#order = [...this.#order.slice(1), ...this.#order.slice(0, 1)].filter((name) =>
+      this.#lines.has(name),
     );
     return portions;
   }
 
-  /** Empties it and returns the tokens that waited. */
-  clear(): number[] {
-    const tokens = [...this.#lines.values()].flatMap((line) => line.waiting.map((waiting) => waiting.token));
+  /** Empties it and returns what waited. */
+  clear(): Waiting[] {
+    const all = [...this.#lines.values()].flatMap(({ waiting }) => waiting);
     this.#lines.clear();
     this.#order = [];
     this.#bytes = 0;
-    return tokens;
+    return all;
   }
 
-  #takeFrom(node: string, maxEvents: number, atLeastOne: boolean, maxBytes: number): Portion | undefined {
-    const line = this.#lines.get(node);
+  #takeFrom(name: string, maxEvents: number, atLeastOne: boolean, maxBytes: number): Portion | undefined {
+    const line = this.#lines.get(name);
     const waiting = line?.waiting[0];
     if (!line || !waiting) return undefined;
-    if (waiting.kind === "incarnate") {
-      this.#advance(node, line, waiting);
+    const { node } = line;
+    if (waiting.kind !== "block") {
+      if (waiting.kind === "commit") this.#bytes -= weightOf(waiting.commit.event);
+      this.#advance(name, line, waiting);
       return { node, waiting, from: 0, to: 1, whole: true };
     }
     const from = line.done;
@@ -129,15 +140,15 @@ export class FairQueue {
     if (to === from) return undefined;
     this.#bytes -= bytes;
     const whole = to === waiting.events.length;
-    if (whole) this.#advance(node, line, waiting);
+    if (whole) this.#advance(name, line, waiting);
     else line.done = to;
     return { node, waiting, from, to, whole };
   }
 
-  #advance(node: string, line: Line, waiting: Waiting): void {
+  #advance(name: string, line: Line, waiting: Waiting): void {
     if (line.waiting[0] === waiting) line.waiting.shift();
     line.done = 0;
-    if (line.waiting.length === 0) this.#lines.delete(node);
+    if (line.waiting.length === 0) this.#lines.delete(name);
   }
 }
 

@@ -19,6 +19,7 @@ import {
   fenceSubject,
   parseEventSubject,
 } from "../../shared/protocol/subjects.ts";
+import type { RecentCommits } from "./commits/recent-commits.ts";
 import { countEvents, type LogState, laneOf, noteRefused, takenLaneOf } from "./log-state.ts";
 
 /** Something of the log is gone: what is behind it must not be continued. */
@@ -138,16 +139,32 @@ function readMessage(message: StoredMessage): Take | undefined {
   // A kind of record that only a later version knows has its place in the log all the same.
   if (!parseEventSubject(message.subject)) return () => {};
   const logged = loggedEvent(message);
-  return logged && ((state) => takeEvent(state, logged, message.subject));
+  return logged && ((state) => takeEvent(state, logged, message));
 }
 
-function takeEvent(state: LogState, logged: LoggedEvent, subject: string): void {
+function takeEvent(state: LogState, logged: LoggedEvent, message: StoredMessage): void {
   const { node, incarnation, seq } = logged.origin;
+  const { subject } = message;
+  if (logged.origin.lane === "c") {
+    takeCommit(state.commits, logged, message);
+    countEvents(state, domainOf(subject), node);
+    return;
+  }
   const lane = takenLaneOf(state, node);
   lane.incarnation = incarnation;
   lane.mark = { seq, print: printOfLogged(logged, subject) };
   lane.top = Math.max(lane.top, seq);
   countEvents(state, domainOf(subject), node);
+}
+
+/** What the log says of a commit that was sent again: the same as its first answer. */
+export function takeCommit(
+  commits: RecentCommits,
+  { id, ingestedUs }: LoggedEvent,
+  message: StoredMessage,
+): void {
+  const { seq, subject } = message;
+  commits.note(id, { seq, index: positionOf(message)?.index ?? 0, subject, ms: ingestedUs / 1000 });
 }
 
 function takeRefused(state: LogState, { node, seq, print, reason }: RefusedRecord): void {

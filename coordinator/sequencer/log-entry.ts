@@ -3,7 +3,7 @@ import type { FenceRecord } from "../../shared/protocol/control-records.ts";
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
 import { headerLine, headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
-import { formatOrigin } from "../../shared/protocol/origin.ts";
+import { formatOrigin, type Origin } from "../../shared/protocol/origin.ts";
 import type { LogPosition } from "../../shared/protocol/reign.ts";
 import { formatLogPosition } from "../../shared/protocol/reign.ts";
 import {
@@ -15,11 +15,11 @@ import {
 /** An event as the log stores it: the body untouched, the publisher's headers and the log's own. */
 export function eventEntry(
   event: ShippedEvent,
-  origin: { readonly node: string; readonly incarnation: number },
+  origin: Origin,
   position: LogPosition,
   nowMs: number,
 ): OutgoingMessage {
-  const from = formatOrigin({ ...origin, lane: "e", seq: event.seq });
+  const from = formatOrigin(origin);
   let headerText =
     headerLine(HEADER.log, formatLogPosition(position)) +
     headerLine(HEADER.origin, from) +

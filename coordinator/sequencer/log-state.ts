@@ -3,6 +3,7 @@ import { type MarksRecord, OTHER_DOMAINS } from "../../shared/protocol/control-r
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { type LaneMark, NOTHING_YET } from "../../shared/protocol/origin.ts";
 import type { LogPosition, Reign } from "../../shared/protocol/reign.ts";
+import { RecentCommits } from "./commits/recent-commits.ts";
 
 /** The newest message that opened or closed a reign's fence. */
 export interface Fence {
@@ -35,6 +36,8 @@ export interface LogState {
   /** Events taken, by domain, then origin. */
   readonly totals: Map<string, Map<string, number>>;
   readonly refusedTotals: Map<string, number>;
+  /** The newest commits to strong domains. The marks record does not have them: a start reads further back for them. */
+  readonly commits: RecentCommits;
   /** Messages since the newest marks record. */
   sinceMarks: number;
 }
@@ -50,6 +53,7 @@ export function emptyLogState(): LogState {
     lanes: new Map(),
     totals: new Map(),
     refusedTotals: new Map(),
+    commits: new RecentCommits(),
     sinceMarks: 0,
   };
 }

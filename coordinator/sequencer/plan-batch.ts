@@ -1,9 +1,14 @@
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
+import { commitAggregate } from "../../shared/protocol/commit.ts";
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { printOf } from "../../shared/protocol/origin.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
 import { domainOf } from "../../shared/protocol/subjects.ts";
-import type { Portion } from "./fair-queue.ts";
+import type { AggregateVersions } from "./commits/aggregate-versions.ts";
+import type { CommitRules } from "./commits/judge-commit.ts";
+import { type JudgedCommit, planCommit } from "./commits/plan-commit.ts";
+import type { WaitingCommit } from "./commits/waiting-commits.ts";
+import type { Portion, Waiting } from "./fair-queue.ts";
 import { judgeEvent, type LogRules } from "./judge-event.ts";
 import { controlEntry, eventEntry } from "./log-entry.ts";
 import { countEvents, type LogState, laneOf, nextPosition, noteRefused } from "./log-state.ts";
@@ -25,35 +30,54 @@ export interface BatchPlan {
   readonly messages: OutgoingMessage[];
   readonly logged: Logged[];
   readonly refused: RefusedOf[];
+  readonly commits: JudgedCommit[];
+  /** Commits whose aggregate's version has to be read first. */
+  readonly unread: WaitingCommit[];
 }
 
-interface PlanInit {
+export interface PlanInit {
   readonly reign: Reign;
-  readonly rules: LogRules;
+  readonly rules: LogRules & CommitRules;
+  readonly versions: AggregateVersions;
   readonly nowMs: number;
 }
 
 /** Turns portions into the log's next messages, and the state into what it is once they are stored. */
 export function planBatch(state: LogState, portions: readonly Portion[], init: PlanInit): BatchPlan {
-  const plan: BatchPlan = { messages: [], logged: [], refused: [] };
-  for (const portion of portions) planPortion(state, portion, init, plan);
+  const plan: BatchPlan = { messages: [], logged: [], refused: [], commits: [], unread: [] };
+  for (const { node, waiting, from, to } of portions) {
+    if (waiting.kind === "commit") planCommit(state, waiting, init, plan);
+    else if (waiting.kind === "incarnate") planIncarnation(state, node, waiting, init, plan);
+    else planBlock(state, { node, waiting, from, to }, init, plan);
+  }
   return plan;
 }
 
-function planPortion(
+function planIncarnation(
   state: LogState,
-  { node, waiting, from, to }: Portion,
-  { reign, rules, nowMs }: PlanInit,
+  node: string,
+  { predecessor, common }: Extract<Waiting, { kind: "incarnate" }>,
+  { reign }: PlanInit,
+  { messages }: BatchPlan,
+): void {
+  const incarnation = predecessor + 1;
+  const position = nextPosition(state, reign);
+  messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, position));
+  state.lanes.set(node, { ...laneOf(state, node), incarnation, mark: common });
+}
+
+function planBlock(
+  state: LogState,
+  {
+    node,
+    waiting,
+    from,
+    to,
+  }: Omit<Portion, "waiting" | "whole"> & { waiting: Extract<Waiting, { kind: "block" }> },
+  { reign, rules, versions, nowMs }: PlanInit,
   { messages, logged, refused }: BatchPlan,
 ): void {
   const position = () => nextPosition(state, reign);
-  if (waiting.kind === "incarnate") {
-    const incarnation = waiting.predecessor + 1;
-    const { predecessor, common } = waiting;
-    messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, position()));
-    state.lanes.set(node, { ...laneOf(state, node), incarnation, mark: common });
-    return;
-  }
   const { incarnation } = waiting;
   const lane = laneOf(state, node);
   if (waiting.hole && from === 0) {
@@ -63,8 +87,11 @@ function planPortion(
     const event = waiting.events[i] as (typeof waiting.events)[number];
     const reason = judgeEvent(event, rules);
     if (reason === undefined) {
-      messages.push(eventEntry(event, { node, incarnation }, position(), nowMs));
+      const place = position();
+      messages.push(eventEntry(event, { node, incarnation, lane: "e", seq: event.seq }, place, nowMs));
       const domain = domainOf(event.subject);
+      // Written before the domain became a strong one.
+      if (rules.isStrong(domain)) versions.write(commitAggregate(event.subject), place.index);
       countEvents(state, domain, node);
       logged.push({ domain, node, appendedUs: event.timeUs });
       continue;

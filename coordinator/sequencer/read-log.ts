@@ -1,15 +1,22 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { positionOf } from "../../shared/follow/read-history.ts";
+import { firstStoredSince, storedTimeIn } from "../../shared/nats/first-stored-since.ts";
 import { getMessage, getMessages } from "../../shared/nats/get-message.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
+import { RECOGNISED_MS, type StrongDomains } from "../../shared/protocol/commit.ts";
 import { readRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
-import { loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.ts";
+import {
+  type LoggedEvent,
+  loggedEvent,
+  printOfLogged,
+  shippedInLog,
+} from "../../shared/protocol/logged-event.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import type { LaneMark } from "../../shared/protocol/origin.ts";
-import { controlRecordSubject, SUBJECT } from "../../shared/protocol/subjects.ts";
-import { isMarks, LogFold, LogUnreadable } from "./fold-log.ts";
+import { controlRecordSubject, domainFilter, SUBJECT } from "../../shared/protocol/subjects.ts";
+import { isMarks, LogFold, LogUnreadable, takeCommit } from "./fold-log.ts";
 import type { Foreign } from "./foreign.ts";
 import { emptyLogState, type Fence, type LogState } from "./log-state.ts";
 
@@ -23,8 +30,18 @@ export interface ReadLog {
   readonly cutBehind: number | undefined;
 }
 
+/** What has to be read before the newest marks: commits that may be sent again. */
+export interface CommitWindow {
+  readonly strong: StrongDomains;
+  readonly nowMs: number;
+}
+
 /** The state of the log, read from its newest marks record on. @throws LogUnreadable, ReaderBroken, or the client's error */
-export async function readLog(nc: NatsConnection, inboxPrefix: string): Promise<ReadLog> {
+export async function readLog(
+  nc: NatsConnection,
+  inboxPrefix: string,
+  window: CommitWindow,
+): Promise<ReadLog> {
   const stream = await streamState(nc, STREAM.events);
   const state = emptyLogState();
   if (stream.messages === 0) {
@@ -38,6 +55,12 @@ export async function readLog(nc: NatsConnection, inboxPrefix: string): Promise<
   // A log that was never purged begins at 1, also where something foreign stood before that and was taken out.
   const fold = marks === undefined ? new LogFold(state, 1) : new LogFold(state);
   const foreign: Foreign[] = [];
+  if (marks !== undefined) {
+    const range = { startSeq: first, lastSeq: marks - 1 };
+    await readCommits(nc, inboxPrefix, range, window, (logged, message) =>
+      takeCommit(state.commits, logged, message),
+    );
+  }
   await eachMessage(nc, inboxPrefix, { startSeq: marks ?? first, lastSeq: last }, (message) => {
     if (!fold.take(message)) foreign.push(message);
   });
@@ -45,6 +68,29 @@ export async function readLog(nc: NatsConnection, inboxPrefix: string): Promise<
   if (state.position === undefined && first > 1)
     throw new LogUnreadable(`the log's stream begins at ${first} and has nothing of the log`);
   return { state, foreign, cutBehind: await goOnBehindCut(nc, state, last) };
+}
+
+/** Commits that may be sent again: those of the domains that are strong, stored within the window. */
+async function readCommits(
+  nc: NatsConnection,
+  inboxPrefix: string,
+  { startSeq: first, lastSeq }: Pick<Range, "startSeq" | "lastSeq">,
+  { strong, nowMs }: CommitWindow,
+  take: (logged: LoggedEvent, message: StoredMessage) => void,
+): Promise<void> {
+  const filters = strong.all ? [SUBJECT.allEvents] : strong.domains.map(domainFilter);
+  if (filters.length === 0 || lastSeq < first) return;
+  const startSeq = await firstStoredSince(
+    storedTimeIn(nc, STREAM.events),
+    first,
+    lastSeq,
+    (nowMs - RECOGNISED_MS) * 1000,
+  );
+  if (startSeq > lastSeq) return;
+  await eachMessage(nc, inboxPrefix, { startSeq, lastSeq, headersOnly: true, filters }, (message) => {
+    const logged = loggedEvent(message);
+    if (logged?.origin.lane === "c" && positionOf(message)) take(logged, message);
+  });
 }
 
 /**
@@ -122,12 +168,12 @@ export async function readPrints(
   if (stream.messages > 0) {
     const range = { startSeq: stream.first_seq, lastSeq: stream.last_seq };
     await eachMessage(nc, inboxPrefix, { ...range, headersOnly: true }, (message) => {
-      const logged = loggedEvent(message);
+      const logged = shippedInLog(message);
       if (logged?.origin.node !== node) return;
       const print = printOfLogged(logged, message.subject);
       if (wanted.has(print)) known.add(print);
     });
-    const refusals = { ...range, filter: controlRecordSubject("refused") };
+    const refusals = { ...range, filters: [controlRecordSubject("refused")] };
     await eachMessage(nc, inboxPrefix, refusals, (message) => {
       const record = readRecord(refusedRecord, message);
       if (record?.node === node && wanted.has(record.print)) known.add(record.print);
@@ -140,7 +186,7 @@ interface Range {
   readonly startSeq: number;
   readonly lastSeq: number;
   readonly headersOnly?: boolean;
-  readonly filter?: string;
+  readonly filters?: readonly string[];
 }
 
 async function eachMessage(
@@ -149,8 +195,7 @@ async function eachMessage(
   range: Range,
   take: (message: StoredMessage) => void,
 ): Promise<void> {
-  const { startSeq, lastSeq, headersOnly = false, filter } = range;
-  const filters = filter === undefined ? [] : [filter];
+  const { startSeq, lastSeq, headersOnly = false, filters = [] } = range;
   const init = { nc, inboxPrefix, stream: STREAM.events, startSeq, headersOnly, filters };
   await using reader = await new StreamReader({ ...init, silenceMs: READ_SILENCE_MS }).start();
   for await (const messages of reader.backlog(lastSeq)) for (const message of messages) take(message);

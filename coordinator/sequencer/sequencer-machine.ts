@@ -1,5 +1,6 @@
 import type { OutgoingMessage, WriteExpectation, WriteResult } from "../../shared/nats/batch-publisher.ts";
 import type { Block } from "../../shared/protocol/block.ts";
+import { type CommitReply, refuseCommit } from "../../shared/protocol/commit.ts";
 import type {
   HelloRequest,
   IncarnateRequest,
@@ -10,7 +11,11 @@ import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, printOf, sameMark } from "../../shared/protocol/origin.ts";
 import { formatReign, type LogPosition, type Reign, sameReign } from "../../shared/protocol/reign.ts";
 import { fenceSubject } from "../../shared/protocol/subjects.ts";
-import { type BatchBounds, FairQueue, type Portion } from "./fair-queue.ts";
+import type { CommitRules } from "./commits/judge-commit.ts";
+import type { JudgedCommit } from "./commits/plan-commit.ts";
+import type { Commit } from "./commits/read-commit.ts";
+import { isLate, type WaitingCommit, WaitingCommits } from "./commits/waiting-commits.ts";
+import { type BatchBounds, FairQueue, type Portion, type Waiting } from "./fair-queue.ts";
 import type { LogRules } from "./judge-event.ts";
 import { controlEntry, fenceEntry } from "./log-entry.ts";
 import { type Fence, type LaneState, type LogState, laneOf, marksOf, nextPosition } from "./log-state.ts";
@@ -19,12 +24,14 @@ import { type BatchPlan, type Logged, planBatch } from "./plan-batch.ts";
 export interface SequencerSettings {
   /** Which coordinator this is; written into the reign record. */
   readonly by: string;
-  readonly rules: LogRules;
+  readonly rules: LogRules & CommitRules;
   readonly bounds: BatchBounds;
   /** Messages between two marks records: a start reads no more than that. */
   readonly marksEvery: number;
-  /** What may wait in memory, bytes; beyond it blocks are sent back. */
+  /** What may wait in memory, bytes; beyond it blocks and commits are sent back. */
   readonly maxWaitingBytes: number;
+  /** Aggregates of strong domains whose versions are remembered; others are read in the log. Default: many. */
+  readonly mostVersions?: number;
   readonly randomId: () => string;
   readonly nowMs: () => number;
 }
@@ -38,6 +45,10 @@ export type SequencerOutput =
       readonly expect: WriteExpectation;
     }
   | { readonly do: "reply"; readonly token: number; readonly reply: IngestReply }
+  /** Undefined: what became of it nobody knows here, so nothing is said; whoever sends it again is told by who leads then. */
+  | { readonly do: "answer"; readonly token: number; readonly reply: CommitReply | undefined }
+  /** Read the newest message of these subjects; answered by `versionRead`. */
+  | { readonly do: "version"; readonly token: number; readonly aggregate: string }
   /** Read the newest message's sequence on that subject and the stream's last one; answered by `fenced`. One at a time. */
   | { readonly do: "fence"; readonly token: number; readonly subject: string }
   /** Answer from the log if that reign still lasts then: what was read before another began may be gone since. */
@@ -57,7 +68,12 @@ export type SequencerOutput =
 type Phase = "idle" | "taking" | "leading";
 
 /** A question whose answer says what the log has, hence given only after a fenced read with nothing under way. */
-interface Question {
+type Question =
+  | LaneQuestion
+  /** Nothing of its batch was to be written: it was repeated, or refused. */
+  | ({ readonly kind: "commit" } & JudgedCommit);
+
+interface LaneQuestion {
   readonly node: string;
   readonly token: number;
   readonly kind: "lane" | "expected";
@@ -69,6 +85,7 @@ interface Writing {
   readonly count: number;
   readonly logged: BatchPlan["logged"];
   readonly refused: BatchPlan["refused"];
+  readonly commits: readonly JudgedCommit[];
 }
 
 /**
@@ -76,7 +93,8 @@ interface Writing {
  * so the same code runs on real servers and in the simulation.
  *
  * It never answers from memory alone. What was stored is said once the server said so, under the expectation that the
- * log's end is where it left it and its own fence is still open; everything else only after reading both again.
+ * log's end is where it left it and its own fence is still open; everything else only after reading both again. Commits
+ * whose batch failed wait, unanswered, until the log says what became of them.
  */
 export class SequencerMachine {
   readonly #settings: SequencerSettings;
@@ -92,9 +110,13 @@ export class SequencerMachine {
   #fencing: { readonly token: number; readonly questions: readonly Question[] } | undefined;
   #marksWanted = false;
   #keepsReading = false;
+  readonly #commits: WaitingCommits;
+  /** Of the reading that `state` is from: what was asked before says nothing of it. */
+  #readings = 0;
 
   constructor(settings: SequencerSettings) {
     this.#settings = settings;
+    this.#commits = new WaitingCommits(settings.mostVersions);
   }
 
   get phase(): Phase {
@@ -111,7 +133,7 @@ export class SequencerMachine {
   }
 
   get waitingBytes(): number {
-    return this.#queue.bytes;
+    return this.#queue.bytes + this.#commits.bytes;
   }
 
   get busy(): boolean {
@@ -154,7 +176,7 @@ export class SequencerMachine {
     const out = this.#reset();
     this.#state = undefined;
     this.#reign = undefined;
-    return out;
+    return [...out, ...this.#commits.release().map((waiting) => this.#giveUp(waiting))];
   }
 
   hello(node: string, token: number, request: HelloRequest): SequencerOutput[] {
@@ -201,7 +223,7 @@ export class SequencerMachine {
 
   block(node: string, token: number, block: Block): SequencerOutput[] {
     if (!this.#leads()) return [this.#notNow(token)];
-    if (this.#queue.bytes > this.#settings.maxWaitingBytes)
+    if (this.waitingBytes > this.#settings.maxWaitingBytes)
       return [this.#notNow(token, "too much waits at the hub")];
     const tail = this.#tailOf(node);
     if (
@@ -224,6 +246,33 @@ export class SequencerMachine {
       ...hole,
     });
     return this.#pump();
+  }
+
+  /** An event of a strong domain, from a program on that node. */
+  commit(node: string, token: number, commit: Commit): SequencerOutput[] {
+    const sinceMs = this.#settings.nowMs();
+    const waiting: WaitingCommit = { kind: "commit", node, token, commit, sinceMs, mayBeStored: false };
+    if (!this.#state) return [this.#giveUp(waiting)];
+    if (this.waitingBytes > this.#settings.maxWaitingBytes)
+      return [this.#giveUp(waiting, "too much waits at the hub; send it again")];
+    if (this.#leads()) return [...this.#admit(waiting), ...this.#pump()];
+    this.#commits.hold(waiting);
+    return [];
+  }
+
+  /** Answers `version`: the log's index of an aggregate's newest event, 0: it has none; undefined: the log could not be read. */
+  versionRead(token: number, aggregate: string, index: number | undefined): SequencerOutput[] {
+    if (token !== this.#readings) return [];
+    const waiting = this.#commits.versionRead(aggregate, index);
+    if (index === undefined) return waiting.map((one) => this.#giveUp(one));
+    for (const one of waiting) this.#queue.push(one.node, one);
+    return this.#pump();
+  }
+
+  /** Gives up commits that have waited for the log for too long: while it can't be read nobody else tells them. */
+  expire(): SequencerOutput[] {
+    const nowMs = this.#settings.nowMs();
+    return this.#commits.release((waiting) => isLate(waiting, nowMs)).map((waiting) => this.#giveUp(waiting));
   }
 
   /** Asks for a marks record with the next write, or now. */
@@ -264,10 +313,15 @@ export class SequencerMachine {
       const seq = state.fence ? result.lastSeq : result.lastSeq - 1;
       state.fence = { subject: this.#fenceSubject(), seq };
       out.push({ do: "leading", reign: this.#reign as Reign });
+      for (const waiting of this.#commits.release()) out.push(...this.#admit(waiting));
     }
+    this.#commits.versions.stored();
+    for (const { waiting, reply } of writing.commits) out.push({ do: "answer", token: waiting.token, reply });
     for (const portion of writing.portions) {
-      if (portion.whole)
-        out.push({ do: "reply", token: portion.waiting.token, reply: this.#writtenReply(portion) });
+      if (portion.whole && portion.waiting.kind !== "commit") {
+        const { node, waiting } = portion;
+        out.push({ do: "reply", token: waiting.token, reply: this.#writtenReply({ node, waiting }) });
+      }
     }
     if (writing.logged.length > 0 || writing.refused.length > 0) {
       const refused = writing.refused.map(({ refusal }) => refusal.reason);
@@ -288,15 +342,17 @@ export class SequencerMachine {
     this.#fencing = undefined;
     // A write may have been begun and stored since the fence was read, so the end may be further on, never further back.
     if (!seen || seen.fenceSeq !== state.fence?.seq || seen.lastSeq < this.#fencedFrom) {
-      return [
-        ...asked.questions.map((question) => this.#notNow(question.token)),
-        ...this.#reread("the log is not what it was"),
-      ];
+      this.#questions.push(...asked.questions);
+      return this.#reread("the log is not what it was");
     }
     const out: SequencerOutput[] = [];
     for (const question of asked.questions) {
+      if (question.kind === "commit") {
+        out.push({ do: "answer", token: question.waiting.token, reply: question.reply });
+        continue;
+      }
       // Meanwhile something of that lane may have been put under way: what memory says of it is not yet in the log.
-      if (this.#settled(question.node))
+      if (this.#settled(question))
         out.push({ do: "reply", token: question.token, reply: this.#laneReply(question) });
       else this.#questions.push(question);
     }
@@ -310,15 +366,18 @@ export class SequencerMachine {
     return this.#phase === "leading";
   }
 
+  /** Those that wait are told to ask again; commits are held. */
   #reset(): SequencerOutput[] {
-    const tokens = [
-      ...this.#queue.clear(),
-      ...(this.#writing?.portions ?? [])
-        .filter((portion) => portion.whole)
-        .map((portion) => portion.waiting.token),
-      ...this.#questions.map((question) => question.token),
-      ...(this.#fencing?.questions ?? []).map((question) => question.token),
-    ];
+    const written = (this.#writing?.portions ?? [])
+      .filter(({ whole, waiting }) => whole && waiting.kind !== "commit")
+      .map(({ waiting }) => waiting);
+    const maybe = (this.#writing?.commits ?? []).map(({ waiting }) => ({ ...waiting, mayBeStored: true }));
+    const questions = [...this.#questions, ...(this.#fencing?.questions ?? [])];
+    const judged = questions.map((question) => (question.kind === "commit" ? question.waiting : question));
+    const waiting: (Waiting | LaneQuestion)[] = [...maybe, ...written, ...judged, ...this.#queue.clear()];
+    const tokens = waiting.filter(({ kind }) => kind !== "commit").map(({ token }) => token);
+    this.#commits.holdAll(waiting.filter((one) => one.kind === "commit"));
+    this.#readings += 1;
     this.#writing = undefined;
     this.#questions = [];
     this.#fencing = undefined;
@@ -341,6 +400,21 @@ export class SequencerMachine {
     };
   }
 
+  /** What was in no batch was not stored; of another nothing is said. */
+  #giveUp({ token, mayBeStored }: WaitingCommit, reason = "the hub reads its log"): SequencerOutput {
+    return { do: "answer", token, reply: mayBeStored ? undefined : refuseCommit("unavailable", reason) };
+  }
+
+  /** Into the queue, or first its aggregate's version has to be read. */
+  #admit(waiting: WaitingCommit): SequencerOutput[] {
+    const { aggregate, expected } = waiting.commit;
+    if (expected === undefined || this.#commits.versions.get(aggregate) !== undefined) {
+      this.#queue.push(waiting.node, waiting);
+      return [];
+    }
+    return this.#commits.awaitVersion(waiting) ? [{ do: "version", token: this.#readings, aggregate }] : [];
+  }
+
   #tailOf(node: string): { incarnation: number; mark: LaneMark } {
     return this.#tails.get(node) ?? laneOf(this.#state as LogState, node);
   }
@@ -361,22 +435,22 @@ export class SequencerMachine {
   #write(
     messages: readonly OutgoingMessage[],
     expect: WriteExpectation,
-    planned: Pick<Writing, "portions" | "logged" | "refused"> = { portions: [], logged: [], refused: [] },
+    planned: Pick<Writing, "portions" | "logged" | "refused" | "commits"> = NOTHING_PLANNED,
   ): SequencerOutput {
     const token = this.#nextToken++;
     this.#writing = { token, count: messages.length, ...planned };
     return { do: "write", token, messages, expect };
   }
 
-  #ask(question: Question): SequencerOutput[] {
-    this.#questions.push(question);
+  #ask(...questions: readonly Question[]): SequencerOutput[] {
+    this.#questions.push(...questions);
     return this.#answerQuestions();
   }
 
   /** Moves questions about lanes with nothing under way behind one fenced read. */
   #answerQuestions(): SequencerOutput[] {
     if (this.#fencing || this.#questions.length === 0 || !this.#leads()) return [];
-    const ready = this.#questions.filter((question) => this.#settled(question.node));
+    const ready = this.#questions.filter((question) => this.#settled(question));
     if (ready.length === 0) return [];
     this.#questions = this.#questions.filter((question) => !ready.includes(question));
     const token = this.#nextToken++;
@@ -385,14 +459,18 @@ export class SequencerMachine {
     return [{ do: "fence", token, subject: this.#fenceSubject() }];
   }
 
-  #settled(node: string): boolean {
+  #settled(question: Question): boolean {
+    // Judged when nothing was under way: what the log had then it has.
+    if (question.kind === "commit") return true;
+    const { node } = question;
     const lane = laneOf(this.#state as LogState, node);
     const tail = this.#tailOf(node);
-    if (this.#writing?.portions.some((portion) => portion.node === node)) return false;
+    const isOfLane = (portion: Portion) => portion.node === node && portion.waiting.kind !== "commit";
+    if (this.#writing?.portions.some(isOfLane)) return false;
     return tail.incarnation === lane.incarnation && sameMark(tail.mark, lane.mark);
   }
 
-  #laneReply(question: Question): IngestReply {
+  #laneReply(question: LaneQuestion): IngestReply {
     const lane = laneOf(this.#state as LogState, question.node);
     const { incarnation, mark, top } = lane;
     const reign = this.#reign as Reign;
@@ -416,10 +494,10 @@ export class SequencerMachine {
     return lane.mark.seq;
   }
 
-  #writtenReply(portion: Portion): IngestReply {
-    const lane = laneOf(this.#state as LogState, portion.node);
+  #writtenReply({ node, waiting }: { node: string; waiting: Exclude<Waiting, WaitingCommit> }): IngestReply {
+    const lane = laneOf(this.#state as LogState, node);
     const reign = this.#reign as Reign;
-    if (portion.waiting.kind === "incarnate") {
+    if (waiting.kind === "incarnate") {
       const { incarnation, mark, top, refused } = lane;
       const confirmed = this.#confirmed(lane);
       const version = PROTOCOL_VERSION;
@@ -427,7 +505,7 @@ export class SequencerMachine {
       const lists = { refused: [...refused], maxMessageBytes };
       return { kind: "lane", version, reign, incarnation, mark, top, confirmed, ...lists };
     }
-    const { events } = portion.waiting;
+    const { events } = waiting;
     const first = events[0]?.seq ?? 0;
     const last = events.at(-1)?.seq ?? 0;
     const refused = lane.refused.filter(({ seq }) => seq >= first && seq <= last);
@@ -443,11 +521,13 @@ export class SequencerMachine {
     const expect = this.#expectation();
     const nowMs = this.#settings.nowMs();
     const portions = this.#queue.take(this.#settings.bounds);
-    const { messages, logged, refused } = planBatch(state, portions, {
+    const { messages, logged, refused, commits, unread } = planBatch(state, portions, {
       reign: this.#reign as Reign,
       rules: this.#settings.rules,
+      versions: this.#commits.versions,
       nowMs,
     });
+    const readings = unread.flatMap((waiting) => this.#admit(waiting));
     if (marksDue) {
       this.#marksWanted = false;
       const marks = marksOf(state);
@@ -456,8 +536,13 @@ export class SequencerMachine {
         messages.push(controlEntry("marks", marks, this.#nextPosition()));
       }
       state.sinceMarks = 0;
-      if (messages.length === 0) return [];
     }
-    return [this.#write(messages, expect, { portions, logged, refused })];
+    if (messages.length === 0) {
+      const asked = commits.map((judged) => ({ kind: "commit", ...judged }) as const);
+      return [...readings, ...this.#ask(...asked), ...this.#pump()];
+    }
+    return [this.#write(messages, expect, { portions, logged, refused, commits }), ...readings];
   }
 }
+
+const NOTHING_PLANNED = { portions: [], logged: [], refused: [], commits: [] };

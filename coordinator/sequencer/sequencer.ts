@@ -8,12 +8,14 @@ import { backoffMs, LOOPBACK_POLICY, REMOTE_POLICY } from "../../shared/nats/rec
 import type { Log } from "../../shared/observe/log.ts";
 import { decodeBlock, isBlock } from "../../shared/protocol/block.ts";
 import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
+import { isStrong, type StrongDomains } from "../../shared/protocol/commit.ts";
 import { errorText } from "../../shared/protocol/error-text.ts";
 import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { formatReign, type Reign, sameReign } from "../../shared/protocol/reign.ts";
 import { isAnswerable, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { BatchPace } from "./batch-pace.ts";
+import { CommitRequests, readVersion } from "./commits/commit-requests.ts";
 import { LogUnreadable } from "./fold-log.ts";
 import { type Foreign, removeForeign, tellForeign } from "./foreign.ts";
 import type { LogState } from "./log-state.ts";
@@ -26,6 +28,10 @@ export interface SequencerInit {
   readonly inboxPrefix: string;
   /** Which coordinator this is. */
   readonly instance: string;
+  /** The hub's name, which is its JetStream domain. */
+  readonly hub: string;
+  /** Domains whose events are committed; asked at each. */
+  readonly strong: () => StrongDomains;
   readonly maxMessageBytes: number;
   readonly log: Log;
   /** Called with the log as read, before the reign begins: counters are taken from it. */
@@ -67,6 +73,7 @@ export class Sequencer {
   readonly #pace = new BatchPace();
   #writeMs = 0;
   readonly #waiting = new Map<number, Msg>();
+  readonly #commits: CommitRequests;
   #nextToken = 1;
   #subscription: Subscription | undefined;
   #wanted = false;
@@ -80,9 +87,20 @@ export class Sequencer {
 
   constructor(init: SequencerInit) {
     this.#init = init;
+    const { nc, hub, log } = init;
+    this.#commits = new CommitRequests({
+      nc,
+      hub,
+      log,
+      onCommit: (node, token, commit) => this.#run(this.#machine.commit(node, token, commit)),
+    });
     this.#machine = new SequencerMachine({
       by: init.instance,
-      rules: { maxMessageBytes: init.maxMessageBytes },
+      rules: {
+        maxMessageBytes: init.maxMessageBytes,
+        hub,
+        isStrong: (domain) => isStrong(init.strong(), domain),
+      },
       bounds: this.#pace,
       marksEvery: MARKS_EVERY,
       maxWaitingBytes: MAX_WAITING_BYTES,
@@ -110,7 +128,11 @@ export class Sequencer {
     this.#subscription = this.#init.nc.subscribe(SUBJECT.ingest, {
       callback: (error, message) => this.#onRequest(error, message),
     });
-    this.#lookTimer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
+    this.#commits.open();
+    this.#lookTimer = setInterval(() => {
+      this.#run(this.#machine.expire());
+      void this.#look();
+    }, LOOK_EVERY_MS);
     this.#lookTimer.unref();
     void this.#reread(0, "begins to lead");
   }
@@ -121,6 +143,7 @@ export class Sequencer {
     this.#wanted = false;
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
+    this.#commits.close();
     clearTimeout(this.#quietTimer);
     clearInterval(this.#lookTimer);
     this.#run(this.#machine.stop());
@@ -137,6 +160,7 @@ export class Sequencer {
   async drain(timeoutMs: number): Promise<void> {
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
+    this.#commits.close();
     this.#run(this.#machine.checkpoint());
     if (this.#machine.busy) {
       await new Promise<void>((resolve) => {
@@ -183,6 +207,12 @@ export class Sequencer {
     switch (output.do) {
       case "reply":
         this.#reply(output.token, output.reply);
+        return;
+      case "answer":
+        this.#commits.answer(output.token, output.reply);
+        return;
+      case "version":
+        void this.#readVersion(output.token, output.aggregate);
         return;
       case "write": {
         const started = performance.now();
@@ -256,6 +286,14 @@ export class Sequencer {
     else this.#reply(token, { kind: "rejected", reign: null, retry: true, reason: "no longer leads" });
   }
 
+  async #readVersion(token: number, aggregate: string): Promise<void> {
+    const index = await readVersion(this.#init.nc, aggregate).catch((error: unknown) => {
+      this.#init.log.warn({ err: error }, "an aggregate's version could not be read");
+      return undefined;
+    });
+    this.#run(this.#machine.versionRead(token, aggregate, index));
+  }
+
   async #fence(token: number, subject: string): Promise<void> {
     const { nc } = this.#init;
     try {
@@ -278,7 +316,10 @@ export class Sequencer {
       if (this.#refusals > 0) await sleep(backoffMs(this.#refusals, REMOTE_POLICY));
       for (let attempt = 0; this.#wanted && !this.#init.nc.isClosed(); attempt++) {
         try {
-          const { state, foreign, cutBehind } = await readLog(this.#init.nc, this.#init.inboxPrefix);
+          const { state, foreign, cutBehind } = await readLog(this.#init.nc, this.#init.inboxPrefix, {
+            strong: this.#init.strong(),
+            nowMs: Date.now(),
+          });
           if (!this.#wanted) return;
           if (cutBehind !== undefined)
             this.#init.log.warn(

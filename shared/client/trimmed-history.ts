@@ -3,7 +3,7 @@ import { readCopyRecord } from "../follow/copy-record.ts";
 import { getMessage } from "../nats/get-message.ts";
 import { streamState, unlessMissing } from "../nats/jetstream-api.ts";
 import type { StoredMessage } from "../protocol/event.ts";
-import { loggedEvent, printInLog, printInOutbox } from "../protocol/logged-event.ts";
+import { printInLog, printInOutbox, shippedInLog } from "../protocol/logged-event.ts";
 import { STREAM } from "../protocol/names.ts";
 import { SUBJECT } from "../protocol/subjects.ts";
 import { findInStream, lastInStream } from "./scan-stream.ts";
@@ -43,7 +43,7 @@ export class TrimmedHistory {
   }
 
   #ownSeq(message: StoredMessage): number | undefined {
-    const origin = loggedEvent(message)?.origin;
+    const origin = shippedInLog(message)?.origin;
     return origin?.node === this.#node ? origin.seq : undefined;
   }
 

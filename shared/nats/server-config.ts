@@ -1,4 +1,6 @@
+import { type DeclaredModes, strongDomains } from "../consistency/contract/strong-domains.ts";
 import { commandMappings } from "../protocol/commands.ts";
+import { commitMappings, NO_STRONG_DOMAINS, type StrongDomains } from "../protocol/commit.ts";
 import type { ProgramUserName } from "../protocol/names.ts";
 import { SUBJECT } from "../protocol/subjects.ts";
 import { LINK_PATIENCE } from "./link-patience.ts";
@@ -29,6 +31,9 @@ export interface ServerConfigInput {
   };
   readonly leaves: readonly { readonly name: string; readonly publicKey: string }[];
   readonly heartbeat: { readonly preset: "lan" | "wan" | "satellite" };
+  /** Which domains are strong follows from these; left out: none. */
+  readonly sync?: DeclaredModes["sync"];
+  readonly contracts?: DeclaredModes["contracts"];
 }
 
 export interface ProgramUser {
@@ -94,7 +99,10 @@ export function renderServerConfig(input: ServerConfigInput, keys: ServerPublicK
     accounts: {
       [ACCOUNT.cim]: {
         jetstream: { max_file: nats.maxFile, max_mem: nats.maxMemory },
-        mappings: withQuotedKeys(commandMappings(node, input.role)),
+        mappings: withQuotedKeys({
+          ...commandMappings(node, input.role),
+          ...commitMappings(node, strongIn(input)),
+        }),
         users: cimUsers(input, keys),
       },
       [ACCOUNT.sys]: { users: [daemon("the daemon's view of this server", keys.sys)] },
@@ -119,13 +127,18 @@ export function renderPassword(bcryptHash: string): string {
   return renderConfigText({ password: bcryptHash });
 }
 
+function strongIn({ sync, contracts = {} }: ServerConfigInput): StrongDomains {
+  return sync ? strongDomains({ sync, contracts }) : NO_STRONG_DOMAINS;
+}
+
 function cimUsers(input: ServerConfigInput, keys: ServerPublicKeys): Commented[] {
   const { node, nats, role } = input;
   const leaves = role === "hub" ? input.leaves : [];
   const users = [daemon("the daemon", keys.agent)];
+  const strong = strongIn(input);
   const leafNames = leaves.map((leaf) => leaf.name);
   if (nats.anonymousApp) {
-    const permissions = appRights(node, role, leafNames);
+    const permissions = appRights(node, role, leafNames, strong);
     users.push(user("app: clients without credentials", APP_PUBLIC_KEY, "STANDARD", permissions));
   }
   for (const { name, publicKey } of nats.users ?? []) {
@@ -133,16 +146,15 @@ function cimUsers(input: ServerConfigInput, keys: ServerPublicKeys): Commented[]
       publicKey === undefined
         ? { user: name, password: new Include(passwordFile(name)) }
         : { nkey: publicKey };
-    const permissions = PROGRAM_RIGHTS[name](node, role, leafNames);
+    const permissions = PROGRAM_RIGHTS[name](node, role, leafNames, strong);
     users.push({
       comment: name,
       block: { ...who, allowed_connection_types: PROGRAM_CONNECTIONS, permissions },
     });
   }
   for (const leaf of leaves) {
-    users.push(
-      user(`link of ${leaf.name}`, leaf.publicKey, "LEAFNODE", leafLinkRights(leaf.name, nats.hubDomain)),
-    );
+    const permissions = leafLinkRights(leaf.name, nats.hubDomain, strong);
+    users.push(user(`link of ${leaf.name}`, leaf.publicKey, "LEAFNODE", permissions));
   }
   return users;
 }

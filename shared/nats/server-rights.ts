@@ -1,4 +1,5 @@
 import { COMMAND_SUBJECT, nodeAnswered, nodeAnswers, programCommandRights } from "../protocol/commands.ts";
+import { commitRights, NO_STRONG_DOMAINS, type StrongDomains } from "../protocol/commit.ts";
 import { type ProgramUserName, STREAM } from "../protocol/names.ts";
 import { REPLAY_PREFIX } from "../protocol/replay.ts";
 import {
@@ -32,14 +33,18 @@ export const fillConsumer = (leaf: string): string => `fill-${leaf}`;
  * another's inbox can answer in everybody's name. So do answers to commands, to `cim.node.<leaf>.answer.>`, which the hub's
  * server hands on to the caller's node (`commandMappings`); there they reach programs' inboxes, not the daemon's.
  */
-export function leafLinkRights(leaf: string, hubDomain: string): Rights {
+export function leafLinkRights(
+  leaf: string,
+  hubDomain: string,
+  strong: StrongDomains = NO_STRONG_DOMAINS,
+): Rights {
   const api = `$JS.${hubDomain}.API`;
   const log = STREAM.events;
   return {
     publish: {
       allow: [
         ingestSubject(leaf),
-        `cim.commit.${leaf}.>`,
+        ...commitRights(leaf, strong),
         `cim.coordinator.${leaf}.>`,
         heartbeatSubject(leaf),
         nodeReplies(leaf),
@@ -78,6 +83,8 @@ const READABLE_STREAMS = [
   STREAM.outbox,
   STREAM.refused,
   STREAM.readers,
+  STREAM.state,
+  STREAM.conflicts,
   STREAM.nodes,
   STREAM.control,
 ];
@@ -119,12 +126,19 @@ const CONTROL_EVENTS = `${EVENTS_PREFIX}_cim.>`;
  * write the log nor speak as a daemon. `leaves` are the nodes whose replies pass through this server and that read its
  * log: a program that listens to `_INBOX.>` does not hear them.
  */
-export function appRights(node: string, role: "hub" | "leaf", leaves: readonly string[] = []): Rights {
+export function appRights(
+  node: string,
+  role: "hub" | "leaf",
+  leaves: readonly string[] = [],
+  strong: StrongDomains = NO_STRONG_DOMAINS,
+): Rights {
   const commands = programCommandRights(node, role);
   return {
     publish: {
       allow: [
         SUBJECT.allEvents,
+        // The server judges by what events of strong domains are mapped to.
+        ...commitRights(node, strong),
         SUBJECT.readers,
         "cim.commands.>",
         ...commands.sent,
@@ -158,16 +172,22 @@ export function appRights(node: string, role: "hub" | "leaf", leaves: readonly s
 }
 
 /** The guide's user for events: appends, reads the log or copy and its node's own outbox, and keeps how far it has read. */
-function eventsRights(node: string, _: "hub" | "leaf", leaves: readonly string[]): Rights {
+function eventsRights(
+  node: string,
+  _: "hub" | "leaf",
+  leaves: readonly string[],
+  strong: StrongDomains,
+): Rights {
   const streams = [STREAM.events, STREAM.outbox];
   return {
     publish: {
       allow: [
         SUBJECT.allEvents,
+        ...commitRights(node, strong),
         SUBJECT.readers,
         statusSubject(node),
         ...FINDING,
-        ...[...streams, STREAM.readers].flatMap(readingRights),
+        ...[...streams, STREAM.readers, STREAM.state].flatMap(readingRights),
         // Acknowledgements of messages it read, as servers of today and of tomorrow (with domain and account) address them.
         ...streams.flatMap((stream) => [
           `$JS.ACK.${stream}.>`,
@@ -201,7 +221,10 @@ function talkingRights(
 
 /** Users for programs that a configuration may name, and their rights on a node. */
 export const PROGRAM_RIGHTS: Readonly<
-  Record<ProgramUserName, (node: string, role: "hub" | "leaf", leaves: readonly string[]) => Rights>
+  Record<
+    ProgramUserName,
+    (node: string, role: "hub" | "leaf", leaves: readonly string[], strong: StrongDomains) => Rights
+  >
 > = {
   app: appRights,
   "cim-events": eventsRights,

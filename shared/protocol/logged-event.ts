@@ -8,16 +8,25 @@ import { type Origin, parseOrigin, printOf } from "./origin.ts";
 export interface LoggedEvent {
   readonly origin: Origin;
   readonly id: string;
-  /** When the origin's outbox stored it, µs since the epoch. */
+  /** When the origin's outbox stored it, µs since the epoch; of a commit when the hub received it. */
   readonly timeUs: number;
+  /** When the sequencer took it, µs since the epoch by its clock. */
+  readonly ingestedUs: number;
 }
 
 /** Reads them from a message of the log or a copy; undefined: a control record. */
 export function loggedEvent(message: Pick<StoredMessage, "headerText">): LoggedEvent | undefined {
   const origin = parseOrigin(headerValue(message.headerText, HEADER.origin));
   if (!origin) return undefined;
-  const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
-  return { origin, id: headerValue(message.headerText, HEADER.id) ?? "", timeUs };
+  const [appended, ingested] = (headerValue(message.headerText, HEADER.time) ?? "").split(" ");
+  const id = headerValue(message.headerText, HEADER.id) ?? "";
+  return { origin, id, timeUs: Number(appended), ingestedUs: Number(ingested) };
+}
+
+/** The same of an event that was in its origin's outbox; undefined: a control record, or a strong commit. */
+export function shippedInLog(message: Pick<StoredMessage, "headerText">): LoggedEvent | undefined {
+  const logged = loggedEvent(message);
+  return logged?.origin.lane === "e" ? logged : undefined;
 }
 
 /** The print that the event had in its origin's outbox. */

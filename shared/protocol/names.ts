@@ -10,6 +10,8 @@ export const STREAM = {
   refused: "CIM_REFUSED",
   /** How far readers with a durable name have read on this node. */
   readers: "CIM_READERS",
+  /** At the hub: what conflicted, what won and why. */
+  conflicts: "CIM_CONFLICTS",
   nodes: "KV_CIM_NODES",
   control: "KV_CIM_CONTROL",
   /** Aggregates' states, folded from the node's log or copy. On every node that is asked to keep them. */
@@ -25,18 +27,25 @@ export const HEADER = {
   correlation: "X-Correlation-ID",
   causation: "X-Causation-ID",
   traceparent: "traceparent",
-  /** Hybrid logical clock `<ms>.<counter>`; stamped by the sequencer where it was missing. */
+  /**
+   * Hybrid logical clock and, where its writer said so, what it had seen: `<ms>.<counter>[ <lane>:<seq>]…`. Stamped by the
+   * sequencer where it was missing.
+   */
   clock: "Cim-Clock",
   /** `<epoch>-<reign id>.<index>`: where the event stands in the log. */
   log: "Cim-Log",
   /** `<node> <incarnation> <lane> <seq>`: where it came from. */
   origin: "Cim-Origin",
+  /** `<log index>.<n>`: the conflict that an event resolves, as the journal names it. */
+  resolves: "Cim-Resolves",
   /** Of an event in CIM_REFUSED: the subject it was published to. */
   subject: "Cim-Subject",
   /** The event's id, the same on every node. */
   id: "Cim-Id",
   /** `<appended, µs> <ingested, µs>`, both since the epoch: the origin's and the sequencer's clock. */
   time: "Cim-Time",
+  /** Of a commit to a strong domain, not kept: `<version>` that its aggregate must be at, or `none`. */
+  expectedVersion: "Cim-Expected-Version",
   /** `<bytes>`: on the way up alone, in the place of an event's headers and body that the hub could not take. */
   withheld: "Cim-Withheld",
 } as const;

@@ -1,15 +1,18 @@
 import { hash } from "node:crypto";
 
-/** What an origin's events are numbered in. `e`: events of its outbox. Strong commits will be a lane of their own. */
-export type Lane = "e";
+/**
+ * What an origin's events are numbered in. `e`: events of its outbox. `c`: its strong commits, which never were in an outbox:
+ * the sequencer numbers them, by the log.
+ */
+export type Lane = "e" | "c";
 
 /** `Cim-Origin`: which event of which origin this is. */
 export interface Origin {
   readonly node: string;
-  /** Issued by the hub; a new one when the node's outbox was recreated or rolled back. */
+  /** Issued by the hub; a new one when the node's outbox was recreated or rolled back. Of a commit: the reign's epoch. */
   readonly incarnation: number;
   readonly lane: Lane;
-  /** The outbox's sequence. Deleted ones leave gaps. */
+  /** The outbox's sequence; deleted ones leave gaps. Of a commit: its index in the log. */
   readonly seq: number;
 }
 
@@ -28,7 +31,7 @@ export function formatOrigin(origin: Origin): string {
 export function parseOrigin(text: string | undefined): Origin | undefined {
   if (text === undefined) return undefined;
   const [node, incarnation, lane, seq, more] = text.split(" ");
-  if (!node || lane !== "e" || more !== undefined) return undefined;
+  if (!node || (lane !== "e" && lane !== "c") || more !== undefined) return undefined;
   const origin = { node, incarnation: Number(incarnation), lane, seq: Number(seq) } as const;
   if (!Number.isSafeInteger(origin.incarnation) || origin.incarnation < 1) return undefined;
   if (!Number.isSafeInteger(origin.seq) || origin.seq < 1) return undefined;

@@ -1,11 +1,15 @@
+import { readCommit } from "../../coordinator/sequencer/commits/read-commit.ts";
 import {
   SequencerMachine,
   type SequencerOutput,
   type SequencerSettings,
 } from "../../coordinator/sequencer/sequencer-machine.ts";
+import { positionOf } from "../../shared/follow/read-history.ts";
 import type { WriteResult } from "../../shared/nats/batch-publisher.ts";
 import type { Block } from "../../shared/protocol/block.ts";
+import { type CommitReply, commitAggregate } from "../../shared/protocol/commit.ts";
 import type { ShippedEvent } from "../../shared/protocol/event.ts";
+import { headerLine } from "../../shared/protocol/headers.ts";
 import { type IngestReply, PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, NOTHING_YET, printOf } from "../../shared/protocol/origin.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
@@ -15,6 +19,7 @@ import { SimStream } from "./sim-stream.ts";
 
 type Write = Extract<SequencerOutput, { do: "write" }>;
 type Fence = Extract<SequencerOutput, { do: "fence" }>;
+type Version = Extract<SequencerOutput, { do: "version" }>;
 
 /** An event as an outbox ships it; those of one number and `salt` are the same. */
 export function shipped(seq: number, more: Partial<ShippedEvent> & { salt?: string } = {}): ShippedEvent {
@@ -44,8 +49,10 @@ export class Desk {
   readonly replies = new Map<number, IngestReply>();
   /** Reasons of every reading anew; with `stays` it is not done. */
   readonly rereads: string[] = [];
-  held: (Write | Fence)[] = [];
-  holds: readonly ("write" | "fence")[] = [];
+  /** What commits were answered; undefined: it was said that nothing can be said. */
+  readonly answers = new Map<number, CommitReply | undefined>();
+  held: (Write | Fence | Version)[] = [];
+  holds: readonly ("write" | "fence" | "version")[] = [];
   stays = false;
   logged: string[] = [];
   #token = 1000;
@@ -54,7 +61,7 @@ export class Desk {
     this.log = log;
     this.machine = new SequencerMachine({
       by: "hub",
-      rules: { maxMessageBytes: 4096 },
+      rules: { maxMessageBytes: 4096, hub: "hub", isStrong: (domain) => domain === "strong" },
       bounds: { events: 100, bytes: 100_000 },
       marksEvery: 10_000,
       maxWaitingBytes: 1_000_000,
@@ -78,7 +85,25 @@ export class Desk {
     const next = this.held.shift();
     if (!next) throw new Error("nothing is held back");
     if (next.do === "fence") this.#fence(next);
+    else if (next.do === "version") this.#version(next);
     else this.#write(next, result);
+  }
+
+  /** Gives the token by which `answers` has what it was answered. */
+  commit(
+    node: string,
+    headers: Record<string, string>,
+    more: { subject?: string; body?: string } = {},
+  ): number {
+    const token = this.#token++;
+    const { subject = "cim.events.strong.a1.Happened", body = "{}" } = more;
+    const headerText = Object.entries(headers)
+      .map(([name, value]) => headerLine(name, value))
+      .join("");
+    const commit = readCommit({ subject }, headerText, Buffer.from(body), 5_000_000);
+    if ("error" in commit) this.answers.set(token, commit);
+    else this.run(this.machine.commit(node, token, commit));
+    return token;
   }
 
   hello(node: string, seen: Reign | null = null, outbox = { first: 1, last: 0 }): IngestReply | undefined {
@@ -139,6 +164,13 @@ export class Desk {
         if (this.holds.includes("fence")) this.held.push(output);
         else this.#fence(output);
         return;
+      case "version":
+        if (this.holds.includes("version")) this.held.push(output);
+        else this.#version(output);
+        return;
+      case "answer":
+        this.answers.set(output.token, output.reply);
+        return;
       case "reply":
         this.replies.set(output.token, output.reply);
         return;
@@ -159,6 +191,11 @@ export class Desk {
 
   #write({ token, messages, expect }: Write, result?: WriteResult): void {
     this.run(this.machine.written(token, result ?? this.log.write(messages, expect, 1)));
+  }
+
+  #version({ token, aggregate }: Version): void {
+    const newest = this.log.newestOf((subject) => commitAggregate(subject) === aggregate);
+    this.run(this.machine.versionRead(token, aggregate, newest ? positionOf(newest)?.index : 0));
   }
 
   #fence({ token, subject }: Fence): void {

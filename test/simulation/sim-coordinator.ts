@@ -1,4 +1,5 @@
-import { isMarks, LogFold } from "../../coordinator/sequencer/fold-log.ts";
+import type { Commit } from "../../coordinator/sequencer/commits/read-commit.ts";
+import { isMarks, LogFold, takeCommit } from "../../coordinator/sequencer/fold-log.ts";
 import { emptyLogState, type LogState } from "../../coordinator/sequencer/log-state.ts";
 import {
   SequencerMachine,
@@ -7,7 +8,9 @@ import {
 } from "../../coordinator/sequencer/sequencer-machine.ts";
 import { positionOf } from "../../shared/follow/read-history.ts";
 import { decodeBlock } from "../../shared/protocol/block.ts";
+import { type CommitReply, commitAggregate, commitReply } from "../../shared/protocol/commit.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
+import { loggedEvent } from "../../shared/protocol/logged-event.ts";
 import { type IngestReply, ingestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { fenceSubject } from "../../shared/protocol/subjects.ts";
 import { delayMs, type Environment, type Payload, type Respond } from "./environment.ts";
@@ -28,6 +31,11 @@ function foldLog(
   const state = emptyLogState();
   const marks = whole ? undefined : newestMarks(messages);
   const startSeq = marks?.seq ?? 0;
+  // As a coordinator reads them, before the marks.
+  for (const message of messages) {
+    const logged = message.seq < startSeq ? loggedEvent(message) : undefined;
+    if (logged?.origin.lane === "c" && positionOf(message)) takeCommit(state.commits, logged, message);
+  }
   const fold = new LogFold(state, marks ? undefined : 1);
   const foreign = messages.filter((message) => message.seq >= startSeq && !fold.take(message));
   if (!state.fence) {
@@ -64,6 +72,7 @@ export class SimCoordinator {
   #rereading = false;
   #backlog: (() => void)[] = [];
   #respond = new Map<number, Respond>();
+  #respondCommit = new Map<number, (reply: CommitReply) => void>();
   #nextToken = 1;
   /** Stepped over when the log was read last. */
   #foreign: StoredMessage[] = [];
@@ -114,6 +123,7 @@ export class SimCoordinator {
     this.#rereading = false;
     this.#backlog = [];
     this.#respond.clear();
+    this.#respondCommit.clear();
     this.#foreign = [];
     this.machine = this.#newMachine();
   }
@@ -135,10 +145,20 @@ export class SimCoordinator {
     });
   }
 
+  /** A commit as it comes in; of those that listen the server tells one. */
+  receiveCommit(node: string, commit: Commit, respond: (reply: CommitReply) => void): void {
+    this.#alive(this.#run, () => {
+      if (!this.wanted) return;
+      const token = this.#nextToken++;
+      this.#respondCommit.set(token, respond);
+      this.#carryOut(this.machine.commit(node, token, commit));
+    });
+  }
+
   /** Looks where the log ends, as a coordinator does now and then. */
   look(): void {
     const { lastSeq } = this.#env.log;
-    this.#later(() => this.#carryOut(this.machine.seen(lastSeq)));
+    this.#later(() => this.#carryOut([...this.machine.expire(), ...this.machine.seen(lastSeq)]));
   }
 
   checkpoint(): void {
@@ -208,6 +228,21 @@ export class SimCoordinator {
       case "reply":
         this.#reply(output.token, output.reply);
         return;
+      case "answer":
+        this.#answer(output.token, output.reply);
+        return;
+      case "version":
+        this.#later(() => {
+          const failed = this.#env.random.chance(this.#env.weather.failedReads);
+          const newest = log.newestOf((subject) => commitAggregate(subject) === output.aggregate);
+          const index = newest ? positionOf(newest)?.index : 0;
+          this.#later(() =>
+            this.#carryOut(
+              this.machine.versionRead(output.token, output.aggregate, failed ? undefined : index),
+            ),
+          );
+        });
+        return;
       case "reread":
         this.#env.trace(() => `${this.name} reads again: ${output.reason}`);
         this.#reread(output.minEpoch);
@@ -244,6 +279,12 @@ export class SimCoordinator {
     const respond = this.#respond.get(token);
     this.#respond.delete(token);
     respond?.(ingestReply.parse(JSON.parse(JSON.stringify(reply))));
+  }
+
+  #answer(token: number, reply: CommitReply | undefined): void {
+    const respond = this.#respondCommit.get(token);
+    this.#respondCommit.delete(token);
+    if (reply) respond?.(commitReply.parse(JSON.parse(JSON.stringify(reply))));
   }
 
   #reread(minEpoch: number): void {

@@ -54,7 +54,11 @@ export class World {
       },
     };
     const settings = {
-      rules: { maxMessageBytes: LARGEST_BODY + 120 + LOG_HEADERS_BYTES },
+      rules: {
+        maxMessageBytes: LARGEST_BODY + 120 + LOG_HEADERS_BYTES,
+        hub: "hub",
+        isStrong: (domain: string) => domain === "strong",
+      },
       bounds: { events: random.pick([2, 5, 12]), bytes: random.pick([600, 3000, 20_000]) },
       marksEvery: random.pick([5, 25, 1000]),
       maxWaitingBytes: random.pick([800, 20_000]),

@@ -108,6 +108,7 @@ describe("origins", () => {
     const origin = { node: "leaf-1", incarnation: 3, lane: "e", seq: 42 } as const;
     expect(formatOrigin(origin)).toBe("leaf-1 3 e 42");
     expect(parseOrigin("leaf-1 3 e 42")).toEqual(origin);
+    expect(parseOrigin("leaf-1 3 c 42")).toEqual({ ...origin, lane: "c" });
   });
 
   it.each([

@@ -5,7 +5,7 @@ import { getMessage } from "../../nats/get-message.ts";
 import { firstKept, streamState } from "../../nats/jetstream-api.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
 import type { MarksRecord } from "../../protocol/control-records.ts";
-import { loggedEvent, printInOutbox, printOfLogged } from "../../protocol/logged-event.ts";
+import { printInOutbox, printOfLogged, shippedInLog } from "../../protocol/logged-event.ts";
 import { STREAM } from "../../protocol/names.ts";
 import { SUBJECT } from "../../protocol/subjects.ts";
 import { type Lane, type Merge, nothingOf } from "./merge.ts";
@@ -132,7 +132,7 @@ async function* ownLogged(
   }).start();
   for await (const messages of reader.backlog(lastSeq)) {
     for (const message of messages) {
-      const logged = loggedEvent(message);
+      const logged = shippedInLog(message);
       if (logged?.origin.node !== node) continue;
       const { incarnation, seq } = logged.origin;
       const print = printOfLogged(logged, message.subject);

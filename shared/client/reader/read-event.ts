@@ -3,6 +3,7 @@ import { headerEntries, headerValue } from "../../protocol/headers.ts";
 import { eventId } from "../../protocol/identity.ts";
 import { loggedEvent } from "../../protocol/logged-event.ts";
 import { HEADER } from "../../protocol/names.ts";
+import type { Lane } from "../../protocol/origin.ts";
 import { type EventAddress, parseEventSubject } from "../../protocol/subjects.ts";
 import { encodeCheckpoint, type Standing } from "./checkpoint.ts";
 
@@ -11,7 +12,9 @@ export interface EventOrigin {
   readonly node: string;
   /** The incarnation of that node's outbox; undefined of an own event that has not been in the log. */
   readonly incarnation: number | undefined;
-  /** Its sequence in that outbox. */
+  /** `c`: it was committed to a strong domain, and is in no outbox. Undefined of an own event that has not been in the log. */
+  readonly lane?: Lane;
+  /** Its sequence in that outbox; of a commit its index in the log. */
   readonly seq: number;
 }
 

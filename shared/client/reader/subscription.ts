@@ -217,6 +217,13 @@ export class Subscription implements AsyncIterable<CimEvent> {
         this.#waiting.log -= 1;
         const course = stand.take(message);
         if (!origin) continue;
+        if (origin.lane === "c") {
+          // It is in no outbox: there is but one way to the reader.
+          if (course === "passed") continue;
+          this.#lastUs.log = message.timeUs;
+          yield this.#event(message);
+          continue;
+        }
         if (origin.node === node) {
           stand.came(origin.seq);
           if (origin.seq === seenTo + 1) seenTo += 1;
@@ -272,7 +279,7 @@ export class Subscription implements AsyncIterable<CimEvent> {
   /** An own event of the log that is to come from the outbox, by its order. */
   #isEarly(origin: Origin, where: OutboxStart): boolean {
     // Where the log has every domain, what it has not yet had of the outbox is younger.
-    if (origin.node !== this.#node || this.#stand.hasAll) return false;
+    if (origin.node !== this.#node || origin.lane === "c" || this.#stand.hasAll) return false;
     if (this.#outbox) return this.#stand.merge.isAhead(origin);
     return where.kind === "after-log" && origin.seq >= where.first;
   }

@@ -1,0 +1,48 @@
+import type { CommitReply } from "../../../shared/protocol/commit.ts";
+import { domainOf } from "../../../shared/protocol/subjects.ts";
+import { eventEntry } from "../log-entry.ts";
+import { countEvents, type LogState, nextPosition } from "../log-state.ts";
+import type { BatchPlan, PlanInit } from "../plan-batch.ts";
+import { judgeCommit, storedAt } from "./judge-commit.ts";
+import { isLate, type WaitingCommit } from "./waiting-commits.ts";
+
+/** A commit and what it will be answered: once the batch it was judged in is stored, or the log was looked at. */
+export interface JudgedCommit {
+  readonly waiting: WaitingCommit;
+  readonly reply: CommitReply;
+}
+
+/** Judges a commit where the batch stands by now, and puts it in if it is taken. */
+export function planCommit(state: LogState, waiting: WaitingCommit, init: PlanInit, plan: BatchPlan): void {
+  const { reign, rules, versions, nowMs } = init;
+  const { commit, node } = waiting;
+  const { event, aggregate } = commit;
+  const judgement = judgeCommit(
+    commit,
+    {
+      known: state.commits.get(event.id),
+      version: versions.get(aggregate),
+      isLate: isLate(waiting, nowMs),
+    },
+    rules,
+  );
+  if (judgement.kind === "unread") {
+    plan.unread.push(waiting);
+    return;
+  }
+  if (judgement.kind === "said") {
+    plan.commits.push({ waiting, reply: judgement.reply });
+    return;
+  }
+  const position = nextPosition(state, reign);
+  const { index } = position;
+  const seq = state.lastSeq + plan.messages.length + 1;
+  const origin = { node, incarnation: reign.epoch, lane: "c", seq: index } as const;
+  plan.messages.push(eventEntry(event, origin, position, nowMs));
+  versions.write(aggregate, index);
+  state.commits.note(event.id, { seq, index, subject: event.subject, ms: nowMs });
+  const domain = domainOf(event.subject);
+  countEvents(state, domain, node);
+  plan.logged.push({ domain, node, appendedUs: event.timeUs });
+  plan.commits.push({ waiting, reply: storedAt(rules.hub, seq, index) });
+}
