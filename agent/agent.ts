@@ -61,6 +61,7 @@ export class Agent implements Daemon {
       log: this.#frame.log,
       ...(position && { seen: position.reign }),
       ...(config.sync.enabled && { copy: () => this.#copyReport() }),
+      contractsHash: () => this.#frame.server.contractsHash,
       handlers: () => this.#handlers.handlers,
       onShipping: (mark) => this.#judgeCopy({ mark }),
     });
@@ -80,9 +81,9 @@ export class Agent implements Daemon {
 
   async reload(config: Config): Promise<void> {
     const before = this.#config;
-    const { logLevel, outbox, sync, discovery } = config;
+    const { logLevel, outbox, sync, contracts, discovery } = config;
     const nats = { ...before.nats, hubs: config.nats.hubs };
-    const next = { ...before, logLevel, outbox, sync, discovery, nats };
+    const next = { ...before, logLevel, outbox, sync, contracts, discovery, nats };
     await this.#frame.server.reconfigure(next);
     this.#config = next;
     this.#frame.log.level = config.logLevel;
@@ -95,7 +96,7 @@ export class Agent implements Daemon {
       this.#downlink = this.#newDownlink(this.#frame.server.nc);
       this.#downlink.start();
     }
-    this.#frame.log.info("reloaded: log level, outbox, domains, hubs, discovery");
+    this.#frame.log.info("reloaded: log level, outbox, domains, contracts, hubs, discovery");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

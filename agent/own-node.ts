@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
-import { type Config, readContracts } from "../shared/config/index.ts";
-import { contractsHash } from "../shared/consistency/contract/contracts-hash.ts";
+import type { Config } from "../shared/config/index.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
@@ -30,6 +29,8 @@ export interface OwnNodeInit {
   readonly conditions: Conditions;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Of the contracts in force on this node. */
+  readonly contractsHash: () => string;
   /** The highest reign that the node's copy knows. */
   readonly seen?: Reign;
   /** Absent where the node keeps no copy: a hub has the log itself, a leaf may follow nothing. */
@@ -48,7 +49,6 @@ export class OwnNode {
   readonly #run = randomBytes(6).toString("hex");
   readonly #startedMs = Date.now();
   readonly #figures: FigureReader;
-  readonly #contracts: string;
   readonly #heartbeats: Heartbeats;
   #control: Subscription | undefined;
   #refusedTimer: NodeJS.Timeout | undefined;
@@ -59,7 +59,6 @@ export class OwnNode {
   constructor(init: OwnNodeInit) {
     this.#init = init;
     const { nc, config, conditions, log, metrics } = init;
-    this.#contracts = contractsHash(readContracts(config));
     const hasCopy = init.copy !== undefined;
     this.outbox = new OutboxKeeper({
       nc,
@@ -192,7 +191,7 @@ export class OwnNode {
       region: config.region,
       capabilities: [...config.capabilities],
       coordinates: config.coordinates,
-      contracts: this.#contracts,
+      contracts: this.#init.contractsHash(),
       incarnation: this.uplink.incarnation,
       reign,
       outbox: {

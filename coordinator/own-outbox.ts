@@ -25,7 +25,14 @@ export class OwnOutbox {
         this.#own = undefined;
         await before?.[Symbol.asyncDispose]();
         if (!wanted) return;
-        this.#own = new OwnNode({ nc: server.nc, config: this.#config, conditions, metrics, log });
+        this.#own = new OwnNode({
+          nc: server.nc,
+          config: this.#config,
+          conditions,
+          metrics,
+          log,
+          contractsHash: () => server.contractsHash,
+        });
         this.#own.start();
       })
       .catch((error: unknown) => log.error({ err: error }, "the hub's own outbox is not shipped"));

@@ -26,6 +26,7 @@ export function* contractFaults(read: Read, pairs: readonly Pair[] = PAIRS): Ite
       const blamed = contract.resolver === undefined ? "mode" : "resolver";
       yield* pairFaults(`${path}.${blamed}`, { mode, resolver }, pairs);
     }
+    yield* weakerFaults(path, contract, usual.mode);
     yield* typedFaults(path, contract, resolver);
     yield* retentionFaults(path, contract, read);
   }
@@ -60,6 +61,16 @@ function* pairFaults(
   if (!pair || pair.offered) return;
   const problem = `is ${shown(resolver)} with mode ${shown(mode)}, not yet offered by this build (${pair.why})`;
   yield { path, problem, write: pair.write };
+}
+
+/** The server sends what programs write in any domain to the hub then, and knows no exceptions. */
+function* weakerFaults(path: string, { mode }: Declared, usual: unknown): Iterable<Fault> {
+  if (usual !== "strong" || mode !== "eventual") return;
+  yield {
+    path: `${path}.mode`,
+    problem: 'is "eventual", but sync.mode is "strong", from which no domain can be excepted by this build',
+    write: '"strong", or sync.mode: "eventual" and "strong" in the contracts of the other domains',
+  };
 }
 
 function* typedFaults(path: string, { fields, granularity }: Declared, resolver: unknown): Iterable<Fault> {

@@ -53,6 +53,16 @@ export const contractEntry = z.strictObject({
     what: 'Nodes whose copies hold the domain: they alone, and each of them. ["*"], the default: whichever follow it (sync.domains). []: no leaf. Hubs have every event. It orders traffic and is no access control.',
     write: 'a list of nodes, as ["leaf1", "leaf2"], or ["*"]',
   }),
+  replaces: key(
+    z
+      .string()
+      .regex(/^[0-9a-f]{16}$/, "must be 16 hexadecimal digits, as the refusal of a change gives them")
+      .optional(),
+    {
+      what: "The contract that this one replaces on a running fleet, as the refusal of an unsafe change names it: says that what had to be done before was done. Without effect afterwards.",
+      write: "the 16 digits that the refusal gave, or leave it out",
+    },
+  ),
   module: key(absolutePath.nullable().optional(), {
     what: "A JavaScript file with the domain's own code: any of reduce(state, event), merge(siblings), resolver. The same content on every node.",
     write: 'an absolute path, as "/etc/cim/orders.js", or null',

@@ -2,6 +2,7 @@
 export { type CommandResult, checkConfigCommand, printSchema } from "./config-commands.ts";
 export { configNotes } from "./config-notes.ts";
 export type { ConfigDocument } from "./config-schema.ts";
+export { ContractChangeRefused } from "./contract-change-refused.ts";
 export type { Config } from "./derived.ts";
 export type { Environment } from "./environment.ts";
 export { ConfigError, type Fault, faultLine } from "./faults.ts";

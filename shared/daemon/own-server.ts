@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
-import type { Config } from "../config/index.ts";
+import { type Config, readContracts } from "../config/index.ts";
+import type { Contracts } from "../consistency/contract/contract.ts";
+import { contractsHash } from "../consistency/contract/contracts-hash.ts";
 import { connectNats } from "../nats/connect.ts";
 import { ConnectionWatch } from "../nats/connection-watch.ts";
 import { ensureStreams } from "../nats/ensure-stream.ts";
@@ -15,6 +17,7 @@ import type { Conditions } from "../observe/conditions.ts";
 import type { Log } from "../observe/log.ts";
 import { errorText } from "../protocol/error-text.ts";
 import { inboxPrefix } from "../protocol/subjects.ts";
+import { requireContractChange } from "./contract-memory.ts";
 
 export interface OwnServerInit {
   readonly config: Config;
@@ -36,6 +39,7 @@ const HEALTH_EVERY_MS = 2000;
 export class OwnServer {
   readonly #init: OwnServerInit;
   #config: Config;
+  #contracts: Contracts;
   #nc: NatsConnection | undefined;
   #sys: NatsConnection | undefined;
   #links: LinkWatch | undefined;
@@ -46,6 +50,7 @@ export class OwnServer {
   constructor(init: OwnServerInit) {
     this.#init = init;
     this.#config = init.config;
+    this.#contracts = readContracts(init.config);
   }
 
   /** The daemon's connection in the account CIM. */
@@ -59,16 +64,29 @@ export class OwnServer {
     return this.#sys;
   }
 
+  /** How every domain replicates on this node, by the configuration that was taken over last. */
+  get contracts(): Contracts {
+    return this.#contracts;
+  }
+
+  get contractsHash(): string {
+    return contractsHash(this.#contracts);
+  }
+
   get links(): readonly Link[] {
     return this.#links?.links ?? [];
   }
 
-  /** Connects and brings the streams into order. @throws NatsUnreachable, ServerTooOld, StreamUnusable, SeedFileError */
+  /**
+   * Connects and brings the streams into order.
+   * @throws NatsUnreachable, ServerTooOld, StreamUnusable, SeedFileError, ContractChangeRefused
+   */
   async connect(): Promise<NatsConnection> {
     const nc = await this.#connect("agent", this.#config.nats.agentSeedFile);
     this.#nc = nc;
     requireServerVersion(nc);
-    await ensureStreams(nc, wantedStreams(this.#config));
+    await requireContractChange(nc, this.#config, this.#contracts);
+    await this.#ensureStreams();
     return nc;
   }
 
@@ -82,10 +100,16 @@ export class OwnServer {
     this.#timer.unref();
   }
 
-  /** Takes over what of a new configuration concerns the streams. @throws StreamUnusable */
+  /**
+   * Takes over what of a new configuration concerns the streams and the contracts, or nothing.
+   * @throws StreamUnusable, ConfigError, ContractChangeRefused
+   */
   async reconfigure(config: Config): Promise<void> {
+    const contracts = readContracts(config);
+    await requireContractChange(this.nc, config, contracts);
     this.#config = config;
-    await ensureStreams(this.nc, wantedStreams(config));
+    this.#contracts = contracts;
+    await this.#ensureStreams();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -93,6 +117,10 @@ export class OwnServer {
     await this.#links?.[Symbol.asyncDispose]();
     await this.#sys?.close();
     await this.#nc?.close();
+  }
+
+  async #ensureStreams(): Promise<void> {
+    await ensureStreams(this.nc, wantedStreams(this.#config, this.#contracts));
   }
 
   #connect(user: "agent" | "sys", seedFile: string): Promise<NatsConnection> {
@@ -125,7 +153,7 @@ export class OwnServer {
     for (let attempt = 0; ; attempt++) {
       try {
         // The store may be another one than before.
-        await ensureStreams(this.nc, wantedStreams(this.#config));
+        await this.#ensureStreams();
         break;
       } catch (error) {
         if (run !== this.#connectionRun || this.nc.isClosed()) return;

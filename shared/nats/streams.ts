@@ -1,3 +1,5 @@
+import type { Contracts } from "../consistency/contract/contract.ts";
+import { CONTRACTS_METADATA, encodeContracts } from "../consistency/contract/published-contracts.ts";
 import { PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { BUCKET, STREAM } from "../protocol/names.ts";
 import { EVENTS_PREFIX, LOG_PREFIX, SUBJECT } from "../protocol/subjects.ts";
@@ -71,6 +73,8 @@ const KEPT = {
 export function outboxStream(limits: {
   readonly maxBytes: number;
   readonly maxPayload: number;
+  /** Published to the node's programs; left out: what is published stays. */
+  readonly contracts?: Contracts;
 }): StreamDefinition {
   return {
     ...KEPT,
@@ -78,7 +82,10 @@ export function outboxStream(limits: {
     subjects: [SUBJECT.allEvents],
     max_bytes: limits.maxBytes,
     max_msg_size: limits.maxPayload - BLOCK_ROOM_BYTES,
-    metadata: { [PROTOCOL_METADATA]: String(PROTOCOL_VERSION) },
+    metadata: {
+      [PROTOCOL_METADATA]: String(PROTOCOL_VERSION),
+      ...(limits.contracts && { [CONTRACTS_METADATA]: encodeContracts(limits.contracts) }),
+    },
   };
 }
 
@@ -124,10 +131,14 @@ export function bucketStream(bucket: string): StreamDefinition {
 }
 
 /** All streams of a node. */
-export function wantedStreams(config: StreamsInput): StreamDefinition[] {
+export function wantedStreams(config: StreamsInput, contracts?: Contracts): StreamDefinition[] {
   const hub = config.role === "hub";
   return [
-    outboxStream({ maxBytes: config.outbox.maxBytes, maxPayload: config.nats.maxPayload }),
+    outboxStream({
+      maxBytes: config.outbox.maxBytes,
+      maxPayload: config.nats.maxPayload,
+      ...(contracts && { contracts }),
+    }),
     refusedStream(),
     readersStream(),
     ...(hub || config.sync.enabled ? [eventsStream({ maxBytes: hub ? config.log.maxBytes : null })] : []),

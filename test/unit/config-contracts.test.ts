@@ -42,9 +42,10 @@ describe("contracts in a document", () => {
 
   it("are under defaults that the environment may name", () => {
     const env = { CIM_SYNC_MODE: "strong", CIM_CONFLICT_RESOLUTION: "crdt" };
-    const contracts = readContracts(parseConfig({ ...leaf, contracts: { a: { mode: "eventual" } } }, env));
+    const declared = { a: { resolver: "vector-clock" } };
+    const contracts = readContracts(parseConfig({ ...leaf, contracts: declared }, env));
     expect(contracts.usual).toMatchObject({ mode: "strong", resolver: "crdt" });
-    expect(contracts.domains.a).toMatchObject({ mode: "eventual", resolver: "crdt" });
+    expect(contracts.domains.a).toMatchObject({ mode: "strong", resolver: "vector-clock" });
   });
 
   const cases: readonly (readonly [what: string, document: object, line: RegExp])[] = [
@@ -76,6 +77,16 @@ describe("contracts in a document", () => {
       "unknown type",
       { contracts: { a: { resolver: "crdt", fields: { x: "sets" } } } },
       /^contracts\.a\.fields\.x: is "sets", must be a field type; write field names, .*"map of" one of them$/,
+    ],
+    [
+      "weaker than every domain",
+      { sync: { mode: "strong" }, contracts: { a: { mode: "eventual" } } },
+      /^contracts\.a\.mode: is "eventual", but sync\.mode is "strong", from which no domain can be excepted/,
+    ],
+    [
+      "a contract that it replaces, misread",
+      { contracts: { a: { replaces: "12" } } },
+      /^contracts\.a\.replaces: is "12", must be 16 hexadecimal digits/,
     ],
     [
       "types without crdt",
