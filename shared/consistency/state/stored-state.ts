@@ -14,6 +14,9 @@ export const storedState = z.object({
   events: count,
   /** When the log took the newest of them, ms since the epoch. */
   updatedMs: z.number(),
+  /** What who has read this has seen, by lane, and the latest time among its events: later is what is written next. */
+  seen: z.record(z.string(), count),
+  time: z.object({ ms: z.number(), counter: count }),
   /** The resolver that made it, and can read `state`. */
   resolver: z.string(),
   /** The resolver's own, as it encoded it. */
@@ -39,8 +42,12 @@ export const stateCheckpoint = z.object({
   /** Sequence in this node's CIM_EVENTS up to which everything is folded, and when that stream was created. */
   seq: count,
   created: z.string(),
+  /** What the message at `seq` says of its place in the log; null: nothing. */
+  here: position.nullable(),
   /** `<reign>.<index>` of the furthest message among them; null: none yet. */
   log: position.nullable(),
+  /** The reigns that they are of, the newest last, and the index at which each begins. */
+  reigns: z.array(z.tuple([z.string(), count])),
   /** Events folded, those set aside, and those that belong to no aggregate. */
   events: count,
   poisoned: count,
@@ -51,8 +58,14 @@ export const stateCheckpoint = z.object({
   generations: z.record(z.string(), z.number().int().min(1)),
   /** By what contract a domain's states were made, as a hash; of domains that have states. */
   contracts: z.record(z.string(), z.string()),
-  /** Of nodes with more than one incarnation: what is needed to read the clocks of their events. */
+  /** What the log said of lanes and retired nodes: needed to read the clocks of events (`LaneHistory`). */
   lanes: z.unknown(),
+  /** Index that the log began at where older events were to be had from nowhere: states may lack them. 0: they lack none. */
+  missingBefore: count,
+  /** Domains that the copy is being filled with again: what was folded of them may have lacked events. */
+  refilled: z.array(z.string()),
+  /** Subjects of generations that are no longer read, and not purged yet. */
+  stale: z.array(z.string()),
 });
 export type StateCheckpoint = z.infer<typeof stateCheckpoint>;
 
