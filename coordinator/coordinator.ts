@@ -174,6 +174,7 @@ export class Coordinator implements Daemon {
         this.#frame.conditions.clear("coordinator-not-leading");
         this.#frame.conditions.clear("log-unreadable");
         this.#frame.metrics.set("cim_epoch", {}, reign.epoch);
+      contracts: () => this.#frame.server.contracts,
       },
       onLogged: ({ events, refused }) => {
         const nowMs = Date.now();

@@ -1,5 +1,4 @@
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
-import { commitAggregate } from "../../shared/protocol/commit.ts";
 import type { Refusal } from "../../shared/protocol/messages.ts";
 import { printOf } from "../../shared/protocol/origin.ts";
 import type { Reign } from "../../shared/protocol/reign.ts";
@@ -74,7 +73,7 @@ function planBlock(
     from,
     to,
   }: Omit<Portion, "waiting" | "whole"> & { waiting: Extract<Waiting, { kind: "block" }> },
-  { reign, rules, versions, nowMs }: PlanInit,
+  { reign, rules, nowMs }: PlanInit,
   { messages, logged, refused }: BatchPlan,
 ): void {
   const position = () => nextPosition(state, reign);
@@ -90,8 +89,6 @@ function planBlock(
       const place = position();
       messages.push(eventEntry(event, { node, incarnation, lane: "e", seq: event.seq }, place, nowMs));
       const domain = domainOf(event.subject);
-      // Written before the domain became a strong one.
-      if (rules.isStrong(domain)) versions.write(commitAggregate(event.subject), place.index);
       countEvents(state, domain, node);
       logged.push({ domain, node, appendedUs: event.timeUs });
       continue;

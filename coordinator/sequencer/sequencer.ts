@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { Contracts } from "../../shared/consistency/contract/contract.ts";
 import { WRONG_LAST_SEQUENCE, type WriteResult, writeGuarded } from "../../shared/nats/batch-publisher.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
@@ -33,6 +34,8 @@ export interface SequencerInit {
   /** Domains whose events are committed; asked at each. */
   readonly strong: () => StrongDomains;
   readonly maxMessageBytes: number;
+  /** How the domains replicate by now. */
+  readonly contracts: () => Contracts;
   readonly log: Log;
   /** Called with the log as read, before the reign begins: counters are taken from it. */
   readonly onRead: (state: LogState) => void;
@@ -98,6 +101,7 @@ export class Sequencer {
       by: init.instance,
       rules: {
         maxMessageBytes: init.maxMessageBytes,
+        contracts: init.contracts,
         hub,
         isStrong: (domain) => isStrong(init.strong(), domain),
       },

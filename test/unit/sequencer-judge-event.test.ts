@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { judgeEvent } from "../../coordinator/sequencer/judge-event.ts";
+import {
+  contractsFrom,
+  type DeclaredContract,
+} from "../../shared/consistency/contract/declared-contracts.ts";
 import { shipped } from "../simulation/desk.ts";
 
 const rules = { maxMessageBytes: 10_000 };
@@ -41,5 +45,45 @@ describe("what the log takes", () => {
     const header = (text: string) => `X: ${text}\r\n`;
     expect(judgeEvent(shipped(1, { headerText: header("é".repeat(3900)) }), rules)).toBeUndefined();
     expect(judgeEvent(shipped(1, { headerText: header("é".repeat(4000)) }), rules)).toBe("too-large");
+  });
+});
+
+describe("what a domain's contract says of an event", () => {
+  const usual = { mode: "eventual", conflictResolution: "last-write-wins" } as const;
+  const judge = (contract: DeclaredContract, data: string, way?: "commit") => {
+    const contracts = contractsFrom(usual, { person: contract }, () => "");
+    const event = shipped(1, { body: Buffer.from(data) });
+    return judgeEvent(event, { ...rules, contracts: () => contracts }, way);
+  };
+  const crdt = { resolver: "crdt", fields: { count: "counter" } } as const;
+
+  it("refuses what an outbox took of a strong domain, and takes what is committed", () => {
+    expect(judge({ mode: "strong" }, "{}")).toBe("wrong-contract");
+    expect(judge({ mode: "strong" }, "{}", "commit")).toBeUndefined();
+    expect(judge({ mode: "eventual" }, "{}")).toBeUndefined();
+  });
+
+  it("refuses data that does not fit its fields' types, on either way", () => {
+    expect(judge(crdt, '{"count": 2, "name": "Ada"}')).toBeUndefined();
+    expect(judge(crdt, "")).toBeUndefined();
+    expect(judge(crdt, "null")).toBeUndefined();
+    for (const wrong of ['{"count": "two"}', "[]", "7", "{", "\u0000"]) {
+      expect(judge(crdt, wrong)).toBe("wrong-contract");
+      expect(judge({ ...crdt, mode: "strong" }, wrong, "commit")).toBe("wrong-contract");
+    }
+  });
+
+  it("takes any body where no field has a type, or a module takes their place", () => {
+    for (const contract of [{}, { resolver: "vector-clock" }, { ...crdt, module: "/m.js" }] as const) {
+      expect(judge(contract, "{")).toBeUndefined();
+    }
+  });
+
+  it("is another thing once the contract is", () => {
+    let mode: "eventual" | "strong" = "eventual";
+    const changing = { ...rules, contracts: () => contractsFrom(usual, { person: { mode } }, () => "") };
+    expect(judgeEvent(shipped(1), changing)).toBeUndefined();
+    mode = "strong";
+    expect(judgeEvent(shipped(1), changing)).toBe("wrong-contract");
   });
 });

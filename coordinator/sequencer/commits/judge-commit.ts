@@ -28,6 +28,7 @@ const WORDS: Readonly<Record<string, string>> = {
   "too-large": "it is larger than the hub's server takes (nats.maxPayload)",
   "bad-subject": "its subject is none that an event may have",
   "bad-headers": "its id or headers are none that an event may have",
+  "wrong-contract": "its data is not what the hub's contract of the domain says",
 } satisfies Record<RefusalReason, string>;
 
 /**
@@ -56,7 +57,7 @@ export function judgeCommit(
     const words = `the hub's contracts do not say that ${domain} is strong; give its nodes the same contracts`;
     return say(refuseCommit("domain", words));
   }
-  const reason = judgeEvent(event, rules);
+  const reason = judgeEvent(event, rules, "commit");
   if (reason !== undefined) return say(refuseCommit("event", WORDS[reason] ?? reason));
   if (facts.isLate) return say(refuseCommit("unavailable", "it waited too long at the hub; send it again"));
   if (expected === undefined) return { kind: "take" };
