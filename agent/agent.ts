@@ -5,6 +5,7 @@ import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import type { LinkChange } from "../shared/nats/link-table.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
+import { EndedPrograms } from "./commands/ended-programs.ts";
 import { HandlerWatch } from "./commands/handler-watch.ts";
 import { readCopyState } from "./downlink/copy-state.ts";
 import { Downlink } from "./downlink/downlink.ts";
@@ -22,6 +23,9 @@ export class Agent implements Daemon {
   readonly #handlers: HandlerWatch;
   #newestMs = 0;
   #copyIsEmpty = false;
+  readonly #state: NodeState;
+  #programs: EndedPrograms | undefined;
+  readonly #refuser: CommitRefuser;
   /** What the log had of this node when shipping last began. */
   #mark = 0;
 
@@ -61,8 +65,7 @@ export class Agent implements Daemon {
       log: this.#frame.log,
       ...(position && { seen: position.reign }),
       ...(config.sync.enabled && { copy: () => this.#copyReport() }),
-      contractsHash: () => this.#frame.server.contractsHash,
-      handlers: () => this.#handlers.handlers,
+      handlers: () => this.#handlers,
       onShipping: (mark) => this.#judgeCopy({ mark }),
     });
     this.#own.start();
@@ -71,7 +74,11 @@ export class Agent implements Daemon {
     await this.#frame.server.watch();
     await this.#hubs.start();
     this.#handlers.start();
-    if (this.#frame.server.links.length === 0) this.#frame.conditions.raise("link-down");
+    this.#watchPrograms(nc);
+    if (this.#frame.server.links.length === 0) {
+      this.#frame.conditions.raise("link-down");
+      this.#refuser.open(nc);
+    }
     this.#frame.metrics.readFrom("cim_link_up", () => [
       [{ node }, this.#frame.server.links.length > 0 ? 1 : 0],
     ]);
@@ -116,6 +123,7 @@ export class Agent implements Daemon {
       inboxPrefix: inboxPrefix(node),
       domains: sync.domains,
       drainMs: LINK_PATIENCE[this.#config.heartbeat.preset].drainMs,
+    this.#programs?.stop();
       conditions: this.#frame.conditions,
       log: this.#frame.log.child({ part: "downlink" }),
       refused: new RefusedEvents(nc, node),
@@ -124,6 +132,14 @@ export class Agent implements Daemon {
       onEmpty: () => this.#judgeCopy({ empty: true }),
       onForeign: (count) => this.#frame.metrics.add("cim_foreign_total", {}, count),
       onCopied: (events, own, newestMs) => {
+  #watchPrograms(nc: NatsConnection): void {
+    const { sys } = this.#frame.server;
+    if (sys === undefined) return;
+    const log = this.#frame.log.child({ part: "commands" });
+    this.#programs = new EndedPrograms({ nc, sys, node: this.#config.node, handlers: this.#handlers, log });
+    this.#programs.start();
+  }
+
         this.#copyIsEmpty = false;
         this.#frame.metrics.add("cim_copy_events_total", {}, events);
         if (newestMs > 0) this.#newestMs = newestMs;

@@ -35,8 +35,11 @@ export interface OwnNodeInit {
   readonly seen?: Reign;
   /** Absent where the node keeps no copy: a hub has the log itself, a leaf may follow nothing. */
   readonly copy?: () => CopyReport;
-  /** Commands that programs here listen for; null: not known. Absent where none are routed to. */
-  readonly handlers?: () => readonly string[] | null;
+  /** Commands that programs here listen for, null: not known; and as `silent` in a heartbeat. Absent where none are routed to. */
+  readonly handlers?: () => {
+    readonly handlers: readonly string[] | null;
+    readonly silent: readonly string[];
+  };
   /** Shipping begins behind that sequence: what the log has of this node. */
   readonly onShipping?: (mark: number) => void;
 }
@@ -193,6 +196,12 @@ export class OwnNode {
       coordinates: config.coordinates,
       contracts: this.#init.contractsHash(),
       incarnation: this.uplink.incarnation,
+  #handled(): Pick<Heartbeat, "handlers" | "silent"> {
+    if (this.#init.handlers === undefined) return {};
+    const { handlers, silent } = this.#init.handlers();
+    return handlers === null ? { handlers } : { handlers: [...handlers], silent: [...silent] };
+  }
+
       reign,
       outbox: {
         first: outbox.first,
@@ -212,7 +221,7 @@ export class OwnNode {
           }
         : null,
       load,
-      ...(this.#init.handlers && { handlers: this.#init.handlers()?.slice() ?? null }),
+      ...this.#handled(),
       disk: { freeBytes, runwayS },
       conditions: conditions.list().map(({ code, severity, text }) => ({ code, severity, detail: text })),
     };

@@ -3,7 +3,8 @@ import { ACCOUNT } from "../../shared/nats/server-config.ts";
 import { serverId } from "../../shared/nats/server-control.ts";
 import { systemRequest } from "../../shared/nats/system-request.ts";
 import type { Log } from "../../shared/observe/log.ts";
-import { routedCommandPrefix } from "../../shared/protocol/commands.ts";
+import { heldQuestionSubject } from "../../shared/protocol/held-commands.ts";
+import { type ListedSubscription, type Listeners, listenersOf, NOBODY_LISTENS } from "./listeners.ts";
 
 export interface HandlerWatchInit {
   /** A connection to the node's own server in its system account; undefined while there is none. */
@@ -17,12 +18,11 @@ export interface HandlerWatchInit {
 interface Subsz {
   readonly num_inserts: number;
   readonly num_removes: number;
-  readonly subscriptions_list?: readonly { readonly subject: string }[];
+  readonly subscriptions_list?: readonly ListedSubscription[];
 }
 
 const LOOK_EVERY_MS = 250;
 const MOST_LISTED = 100_000;
-const MOST_HANDLERS = 10_000;
 
 /**
  * Which commands programs on this node listen for: what the node's own server says they subscribe to. So any client's
@@ -34,7 +34,7 @@ export class HandlerWatch {
   #looking = false;
   /** The server's counts of subscriptions made and ended when the list was read. */
   #counted = "";
-  #handlers: readonly string[] | null = null;
+  #listeners: Listeners | undefined;
 
   constructor(init: HandlerWatchInit) {
     this.#init = init;
@@ -42,7 +42,17 @@ export class HandlerWatch {
 
   /** As `orders.Place` or `orders.>`, sorted; null: not known yet. */
   get handlers(): readonly string[] | null {
-    return this.#handlers;
+    return this.#listeners?.handlers ?? null;
+  }
+
+  /** Those of them for which a program listens that does not say which commands it has. */
+  get silent(): readonly string[] {
+    return this.#listeners?.silent ?? [];
+  }
+
+  /** Whether that connection was a handler's when the list was read last. */
+  isHandler(connection: number): boolean {
+    return this.#listeners?.connections.has(connection) ?? false;
   }
 
   start(): void {
@@ -55,21 +65,30 @@ export class HandlerWatch {
     clearInterval(this.#timer);
   }
 
+  /** Who listens now. @throws what the client throws: the server does not answer */
+  async list(): Promise<Listeners> {
+    const { sys, node } = this.#init;
+    const nc = sys();
+    if (nc === undefined || nc.info === undefined) return NOBODY_LISTENS;
+    const options = { subscriptions: true, acc: ACCOUNT.cim, limit: MOST_LISTED };
+    const listed = await systemRequest<Subsz>(nc, `$SYS.REQ.SERVER.${serverId(nc)}.SUBSZ`, options);
+    return listenersOf(listed.subscriptions_list ?? [], node, heldQuestionSubject(node));
+  }
+
   async #look(): Promise<void> {
     const { sys, log } = this.#init;
     const nc = sys();
     if (this.#looking || nc === undefined || nc.isClosed() || nc.info === undefined) return;
     this.#looking = true;
     try {
-      const subject = `$SYS.REQ.SERVER.${serverId(nc)}.SUBSZ`;
       // The counts cost the server nothing; the list only when somebody came or went.
+      const subject = `$SYS.REQ.SERVER.${serverId(nc)}.SUBSZ`;
       const { num_inserts, num_removes } = await systemRequest<Subsz>(nc, subject, {});
       const counted = `${serverId(nc)} ${num_inserts} ${num_removes}`;
       if (counted === this.#counted) return;
-      const options = { subscriptions: true, acc: ACCOUNT.cim, limit: MOST_LISTED };
-      const listed = await systemRequest<Subsz>(nc, subject, options);
+      const listeners = await this.list();
       this.#counted = counted;
-      this.#take(listed.subscriptions_list ?? []);
+      this.#take(listeners);
     } catch (error) {
       log.debug({ err: error }, "the server's subscriptions can't be listed");
     } finally {
@@ -77,12 +96,13 @@ export class HandlerWatch {
     }
   }
 
-  #take(listed: NonNullable<Subsz["subscriptions_list"]>): void {
-    const prefix = routedCommandPrefix(this.#init.node);
-    const heard = listed.filter(({ subject }) => subject.startsWith(prefix));
-    const handlers = [...new Set(heard.map(({ subject }) => subject.slice(prefix.length)))].sort();
-    if (String(handlers) === String(this.#handlers)) return;
-    this.#handlers = handlers.slice(0, MOST_HANDLERS);
-    this.#init.onChange();
+  #take(listeners: Listeners): void {
+    const before = this.#listeners;
+    this.#listeners = listeners;
+    const isAsBefore =
+      before !== undefined &&
+      String(before.handlers) === String(listeners.handlers) &&
+      String(before.silent) === String(listeners.silent);
+    if (!isAsBefore) this.#init.onChange();
   }
 }

@@ -24,6 +24,12 @@ export class ChangeNotice {
     this.#tell();
   }
 
+  /** A program ended there: who has sent something there by a kept route asks whether it was that one that had it. */
+  ended(node: string): void {
+    const notice: FleetChanged = { gone: [], ended: [node] };
+    if (!this.#nc.isClosed()) this.#nc.publish(COMMAND_SUBJECT.fleetChanged, JSON.stringify(notice));
+  }
+
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

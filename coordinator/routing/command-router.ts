@@ -2,19 +2,20 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node"
 import { EncodedHeaders, headerTextOf } from "../../shared/nats/raw-message.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import {
-  answeredSubject,
   answerSubject,
   COMMAND_HEADER,
   COMMAND_SUBJECT,
-  type CommandError,
   type RouteAnswer,
   routedCommandSubject,
 } from "../../shared/protocol/commands.ts";
 import { headerLine } from "../../shared/protocol/headers.ts";
+import { doneAt, PROGRAMS_ENDED } from "../../shared/protocol/held-commands.ts";
 import { type Attempt, nextStep } from "./attempt.ts";
+import { CallerAnswers } from "./caller-answers.ts";
 import { ChangeNotice } from "./change-notice.ts";
 import type { RefusalReason } from "./decide.ts";
-import { Flights, type RoutedCommand } from "./flights.ts";
+import { type Flight, Flights, isWithinLeaf, type RoutedCommand } from "./flights.ts";
+import { lostWithPrograms } from "./lost-with-programs.ts";
 import { PauseGate } from "./pause-gate.ts";
 import { type ReadCommand, readCommand } from "./read-command.ts";
 import { refusalWords } from "./refusal-words.ts";
@@ -32,8 +33,10 @@ export interface CommandRouterInit {
   readonly asks: RouteAsks;
   /** After this process stood still: whether it still leads. */
   readonly stillLeads: () => Promise<boolean>;
+  /** Whether all programs there that handle the command say which commands they have, and when they are done. */
+  readonly tells: (node: string, domain: string, command: string) => boolean;
   readonly onChosen: () => void;
-  readonly onRefused: (reason: RefusalReason | "bad-request" | "node-gone") => void;
+  readonly onRefused: (reason: RefusalReason | "bad-request" | "node-gone" | "handler-gone") => void;
   readonly log: Log;
 }
 
@@ -52,6 +55,7 @@ const MOST_ROUTES = 16;
 export class CommandRouter {
   readonly #init: CommandRouterInit;
   readonly #flights = new Flights(MOST_UNDER_WAY);
+  readonly #callers: CallerAnswers;
   readonly #gate: PauseGate;
   readonly #notice: ChangeNotice;
   readonly #turns = new WeakMap<RouteRequest, number>();
@@ -63,6 +67,7 @@ export class CommandRouter {
     this.#init = init;
     this.#gate = new PauseGate(init.stillLeads);
     this.#notice = new ChangeNotice(init.nc);
+    this.#callers = new CallerAnswers(init);
   }
 
   /** Commands that are not answered yet. */
@@ -78,7 +83,12 @@ export class CommandRouter {
     this.#subscriptions = [
       hear(COMMAND_SUBJECT.answered, (message) => this.#answered(message)),
       hear(COMMAND_SUBJECT.unheard, (message) => this.#unheard(message)),
-      hear(COMMAND_SUBJECT.asked, (message) => this.#gate.pass(() => this.#asked(message))),
+      hear(COMMAND_SUBJECT.asked, (message) => {
+        const leaf = doneAt(message.subject);
+        if (leaf !== undefined) this.#done(leaf, message.string());
+        else this.#gate.pass(() => this.#asked(message));
+      }),
+      hear(PROGRAMS_ENDED, ({ subject }) => void this.#programEnded(subject.split(".")[2] ?? "")),
       hear(COMMAND_SUBJECT.routeAsked, (message) => this.#gate.pass(() => this.#routeAsked(message))),
     ];
     // Routes that another coordinator gave may be wrong by now.
@@ -108,18 +118,38 @@ export class CommandRouter {
 
   /** Nothing can come from a leaf any more. Callers are told at once, or another leaf gets what may be done again. */
   lost(node: string): void {
-    for (const { command, attempt } of this.#flights.endAt(node)) {
+    // What a leaf was asked by its own programs it answers all the same.
+    this.#giveUp(
+      this.#flights.endAt(node).filter((flight) => !isWithinLeaf(flight)),
+      "node-gone",
+      `${node} went away with`,
+    );
+    this.#countAt(node);
+    if (this.#subscriptions.length > 0) this.#notice.gone(node);
+  }
+
+  /** A program on a leaf ended. What nobody there has any more was with it. */
+  async #programEnded(node: string): Promise<void> {
+    this.#notice.ended(node);
+    const lost = await lostWithPrograms(this.#init.nc, node, () => this.#flights.at(node));
+    // Meanwhile one may have been answered, or given up as its leaf went.
+    const still = lost.filter((flight) => this.#flights.get(flight.key) === flight);
+    for (const { key } of still) this.#flights.end(key);
+    this.#giveUp(still, "handler-gone", `the program on ${node} ended that had`);
+    this.#countAt(node);
+  }
+
+  #giveUp(flights: readonly Flight[], code: "node-gone" | "handler-gone", what: string): void {
+    for (const { command, attempt, node } of flights) {
       if (command.mayRepeat && this.#send(command, attempt, false)) continue;
-      this.#refuse(command, {
-        code: "node-gone",
-        message: `${node} went away with ${command.domain}.${command.command}; whether it was done is not known`,
+      this.#callers.refuse(command, {
+        code,
+        message: `${what} ${command.domain}.${command.command}; whether it was done is not known`,
         node,
         outcome: "unknown",
       });
-      this.#init.onRefused("node-gone");
+      this.#init.onRefused(code);
     }
-    this.#countAt(node);
-    if (this.#subscriptions.length > 0) this.#notice.gone(node);
   }
 
   #asked(message: Msg): void {
@@ -137,14 +167,18 @@ export class CommandRouter {
     const best = view.best(request).slice(0, MOST_ROUTES);
     if (best.length === 0) {
       const code = view.whyNobody(request) ?? "no-nodes";
-      this.#refuse(command, { code, message: refusalWords(code, request, view), outcome: "not-done" });
+      this.#callers.refuse(command, {
+        code,
+        message: refusalWords(code, request, view),
+        outcome: "not-done",
+      });
       return;
     }
     const answer: RouteAnswer = {
       nodes: best.map(({ node }) => node.name),
       callerIsHub: command.caller === hub,
     };
-    this.#tell(command, JSON.stringify(answer));
+    this.#callers.tell(command, JSON.stringify(answer));
   }
 
   /** undefined: it is none, and its sender has been told. */
@@ -157,7 +191,7 @@ export class CommandRouter {
       return undefined;
     }
     onRefused("bad-request");
-    this.#refuse(read, { code: "bad-request", message: read.problem, outcome: "not-done" });
+    this.#callers.refuse(read, { code: "bad-request", message: read.problem, outcome: "not-done" });
     return undefined;
   }
 
@@ -176,7 +210,7 @@ export class CommandRouter {
     const { reason } = step;
     if (!tell) return false;
     onRefused(reason);
-    this.#refuse(command, {
+    this.#callers.refuse(command, {
       code: reason,
       message: refusalWords(reason, request, view),
       outcome: "not-done",
@@ -192,23 +226,60 @@ export class CommandRouter {
     if (inbox === undefined) {
       nc.publish(subject, body, options);
     } else if (node === caller) {
-      // A server sends nothing back over the link that it came by: such an answer must not leave the leaf.
-      const unheard = nc.subscribe(inbox, {
-        callback: (error, { headers }) => {
-          if (!error && headers?.code === NO_RESPONDERS) this.#send(command, attempt, true);
-        },
-      });
-      nc.publish(subject, body, { ...options, reply: inbox });
-      void nc
-        .flush()
-        .catch(() => {})
-        .finally(() => unheard.unsubscribe());
+      this.#forwardWithin(node, subject, { ...command, inbox }, attempt);
     } else {
-      const key = `${caller}.${inbox}`;
-      this.#flights.add({ key, node, sentMs: performance.now(), command, attempt });
-      this.#countAt(node);
-      nc.publish(subject, body, { ...options, reply: answerSubject(node, caller, inbox) });
+      const reply = answerSubject(node, caller, inbox);
+      this.#begin({ key: `${caller}.${inbox}`, node, sentMs: performance.now(), command, attempt, reply });
+      nc.publish(subject, body, { ...options, reply });
     }
+  }
+
+  /** A server sends nothing back over the link that it came by: such an answer must not leave the leaf. */
+  #forwardWithin(
+    node: string,
+    subject: string,
+    command: RoutedCommand & { inbox: string },
+    attempt: Attempt,
+  ) {
+    const { nc, tells } = this.#init;
+    const { inbox, body } = command;
+    const key = `${node}.${inbox}`;
+    let { headerText } = command;
+    // Of a plain client nobody would tell that it is done: it is not counted.
+    if (tells(node, command.domain, command.command)) {
+      headerText += headerLine(COMMAND_HEADER.counted, "1");
+      this.#begin({ key, node, sentMs: performance.now(), command, attempt, reply: inbox });
+    }
+    const unheard = nc.subscribe(inbox, {
+      callback: (error, { headers }) => {
+        if (error || headers?.code !== NO_RESPONDERS) return;
+        this.#end(key);
+        this.#send(command, attempt, true);
+      },
+    });
+    const headers = headerText === "" ? {} : { headers: new EncodedHeaders(headerText) };
+    nc.publish(subject, body, { ...headers, reply: inbox });
+    void nc
+      .flush()
+      .catch(() => {})
+      .finally(() => unheard.unsubscribe());
+  }
+
+  /** A handler answered a command of its own leaf. */
+  #done(leaf: string, inbox: string): void {
+    const key = `${leaf}.${inbox}`;
+    if (this.#flights.get(key)?.node === leaf) this.#end(key);
+  }
+
+  #begin(flight: Flight): void {
+    this.#flights.add(flight);
+    this.#countAt(flight.node);
+  }
+
+  #end(key: string): Flight | undefined {
+    const flight = this.#flights.end(key);
+    if (flight !== undefined) this.#countAt(flight.node);
+    return flight;
   }
 
   /** `cim.node.<caller>.answered.<inbox>` */
@@ -218,9 +289,8 @@ export class CommandRouter {
     const end = subject.indexOf(".", "cim.node.".length);
     const caller = subject.slice("cim.node.".length, end);
     const inbox = subject.slice(end + ".answered.".length);
-    const flight = this.#flights.end(`${caller}.${inbox}`);
+    const flight = this.#end(`${caller}.${inbox}`);
     if (flight === undefined) return;
-    this.#countAt(flight.node);
     if (caller !== hub) return;
     // A server maps a subject once, and the hub's has done so: what is for its own programs is handed on here.
     const headerText = headerTextOf(message);
@@ -230,9 +300,8 @@ export class CommandRouter {
   /** `cim.node.<node>.answer.<caller>.<inbox>`, from the hub's server itself: nobody there listens. */
   #unheard({ subject, headers }: Msg): void {
     if (headers?.code !== NO_RESPONDERS) return;
-    const flight = this.#flights.end(subject.split(".").slice(4).join("."));
+    const flight = this.#end(subject.split(".").slice(4).join("."));
     if (flight === undefined) return;
-    this.#countAt(flight.node);
     this.#send(flight.command, flight.attempt, true);
   }
 
@@ -244,21 +313,5 @@ export class CommandRouter {
 
   #countAt(node: string): void {
     this.#init.view.setLoad(node, { inFlight: this.#flights.countAt(node) });
-  }
-
-  #refuse(to: Pick<RoutedCommand, "caller" | "inbox">, error: CommandError): void {
-    if (to.inbox === undefined) {
-      const about = { caller: to.caller, code: error.code };
-      this.#init.log.warn(about, `a command was not sent on: ${error.message}`);
-      return;
-    }
-    this.#tell(to, JSON.stringify({ error }), headerLine(COMMAND_HEADER.error, error.code));
-  }
-
-  #tell({ caller, inbox }: Pick<RoutedCommand, "caller" | "inbox">, text: string, headerText = ""): void {
-    const { nc, hub } = this.#init;
-    if (inbox === undefined) return;
-    const subject = caller === hub ? inbox : answeredSubject(caller, inbox);
-    nc.publish(subject, text, headerText === "" ? {} : { headers: new EncodedHeaders(headerText) });
   }
 }

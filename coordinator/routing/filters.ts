@@ -1,3 +1,4 @@
+import { coversCommand } from "../../shared/protocol/commands.ts";
 import type { RouteNode, RouteRequest } from "./route-node.ts";
 
 /**
@@ -25,18 +26,7 @@ const follows = (domains: readonly string[], domain: string): boolean =>
 /** Whether one of these patterns covers the command. Who does not say what it handles may handle it. */
 export function handles(handlers: readonly string[] | null, domain: string, command: string): boolean {
   if (handlers === null) return true;
-  return handlers.some((pattern) => covers(pattern, domain, command));
-}
-
-function covers(pattern: string, domain: string, command: string): boolean {
-  if (pattern === ">") return true;
-  const dot = pattern.indexOf(".");
-  if (dot < 0) return false;
-  const [ofDomain, ofCommand] = [pattern.slice(0, dot), pattern.slice(dot + 1)];
-  return (
-    (ofDomain === "*" || ofDomain === domain) &&
-    (ofCommand === "*" || ofCommand === ">" || ofCommand === command)
-  );
+  return handlers.some((pattern) => coversCommand(pattern, domain, command));
 }
 
 /** Why, in words for a person. */

@@ -1,6 +1,7 @@
 import type { Heartbeat } from "../../shared/protocol/messages.ts";
 import type { Fleet, FleetNode } from "../fleet/fleet.ts";
 import type { ReplicationView } from "../fleet/replication-view.ts";
+import { handles } from "./filters.ts";
 import { heldLag, heldRoundTrip } from "./held-values.ts";
 import type { RouteNode } from "./route-node.ts";
 import { RouteView } from "./route-view.ts";
@@ -22,6 +23,8 @@ export class FleetRoutes {
   readonly view = new RouteView();
   readonly #init: FleetRoutesInit;
   readonly #lagS = new Map<string, number>();
+  /** Commands of a leaf for which a program listens that does not say when it is done; none of a leaf that does not say so. */
+  readonly #silent = new Map<string, readonly string[]>();
   /** Of those measured from now on. */
   maxLagS: number | null;
   #unsubscribe: (() => void) | undefined;
@@ -47,11 +50,19 @@ export class FleetRoutes {
 
   /** After the fleet took a heartbeat over. Most change nothing but the load. */
   heard(heartbeat: Heartbeat): void {
+    if (heartbeat.silent !== undefined) this.#silent.set(heartbeat.node, heartbeat.silent);
+    else this.#silent.delete(heartbeat.node);
     const entry = this.view.get(heartbeat.node);
     if (entry !== undefined) this.view.setLoad(heartbeat.node, { reported: heartbeat.load });
     if (entry !== undefined && isAsBefore(entry.node, heartbeat)) return;
     const node = this.#init.fleet.get(heartbeat.node, this.#init.now());
     if (node) this.#take(node);
+  }
+
+  /** Whether all programs on a leaf that handle the command say when they are done. */
+  tells(node: string, domain: string, command: string): boolean {
+    const silent = this.#silent.get(node);
+    return silent !== undefined && !handles(silent, domain, command);
   }
 
   /** How far the copies are behind, and how long the links take: now and then. */
@@ -83,6 +94,7 @@ export class FleetRoutes {
 
   #forget(name: string): void {
     this.#lagS.delete(name);
+    this.#silent.delete(name);
     if (this.view.remove(name)) this.#init.onChange();
   }
 }

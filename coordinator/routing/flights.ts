@@ -22,7 +22,12 @@ export interface Flight {
   readonly sentMs: number;
   readonly command: RoutedCommand;
   readonly attempt: Attempt;
+  /** What the leaf was given as the reply subject. */
+  readonly reply: string;
 }
+
+/** Its answer does not leave the leaf: the handler says when it is done. */
+export const isWithinLeaf = ({ node, command }: Flight): boolean => node === command.caller;
 
 /** The commands under way, by answer and by leaf. The oldest are forgotten when there are too many, or too many bytes. */
 export class Flights {
@@ -39,6 +44,10 @@ export class Flights {
 
   get size(): number {
     return this.#byKey.size;
+  }
+
+  get(key: string): Flight | undefined {
+    return this.#byKey.get(key);
   }
 
   countAt(node: string): number {
@@ -74,9 +83,14 @@ export class Flights {
     return flight;
   }
 
+  /** Those at a leaf. */
+  at(node: string): Flight[] {
+    return [...(this.#byNode.get(node)?.values() ?? [])];
+  }
+
   /** Ends those at a leaf. */
   endAt(node: string): Flight[] {
-    const here = [...(this.#byNode.get(node)?.values() ?? [])];
+    const here = this.at(node);
     for (const { key } of here) this.end(key);
     return here;
   }

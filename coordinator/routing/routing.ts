@@ -54,6 +54,7 @@ export class Routing {
       view: this.#routes.view,
       asks: this.#asks,
       stillLeads,
+      tells: (node, domain, command) => this.#routes.tells(node, domain, command),
       onChosen: () => {
         this.#decisions += 1;
       },

@@ -94,6 +94,18 @@ export function commandMappings(node: string, role: "hub" | "leaf"): Readonly<Re
   };
 }
 
+/** Whether `orders.Place`, `orders.*`, `orders.>` or the like covers the command. */
+export function coversCommand(pattern: string, domain: string, command: string): boolean {
+  if (pattern === ">") return true;
+  const dot = pattern.indexOf(".");
+  if (dot < 0) return false;
+  const [ofDomain, ofCommand] = [pattern.slice(0, dot), pattern.slice(dot + 1)];
+  return (
+    (ofDomain === "*" || ofDomain === domain) &&
+    (ofCommand === "*" || ofCommand === ">" || ofCommand === command)
+  );
+}
+
 export interface AskedCommand {
   /** The node whose program sends it; proved by its link. */
   readonly caller: string;
@@ -126,6 +138,8 @@ export const COMMAND_HEADER = {
   error: "Cim-Error",
   /** Of an answer by the library's handlers: who did it. */
   node: "Cim-Node",
+  /** By the coordinator, to a handler that says when it is done (`held-commands.ts`): nothing else would tell. */
+  counted: "Cim-Counted",
 } as const;
 
 export const RETRY_ELSEWHERE = "elsewhere";
@@ -152,6 +166,8 @@ export type RouteAnswer = z.infer<typeof routeAnswer>;
 export const fleetChanged = z.object({
   /** Leaves that can't answer any more what they had. */
   gone: z.array(z.string()),
+  /** Leaves on which a program ended: commands that were sent there may be with nobody. Routes are as they were. */
+  ended: z.array(z.string()).optional(),
 });
 export type FleetChanged = z.infer<typeof fleetChanged>;
 

@@ -159,6 +159,8 @@ export const heartbeat = z.object({
   load: z.number(),
   /** Commands that programs on the node listen for, as `orders.Place`; null: not known. */
   handlers: z.array(z.string().max(512)).max(10_000).nullable().optional(),
+  /** Those of them for which a program listens that does not say which commands it has: plain clients. */
+  silent: z.array(z.string().max(512)).max(10_000).optional(),
   disk: z.object({ freeBytes: z.number(), runwayS: z.number().nullable() }),
   conditions: z.array(z.object({ code: z.string(), severity: z.string(), detail: z.string() })),
 });

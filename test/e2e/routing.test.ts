@@ -171,6 +171,33 @@ it("an answer arrives though the coordinator was killed meanwhile; the next one 
   expect(await answered("leaf1", { command: "Paint", require: ["gpu"] })).toBe("leaf3");
 });
 
+it.each(["each", "kept"] as const)("who waits for a program that ended is told: route %s", async (how) => {
+  let taken = 0;
+  const program = await connectCim({ url: fleet.leaf("leaf2").natsUrl });
+  program.handle("orders", "Die", () => {
+    taken += 1;
+    return new Promise(() => {});
+  });
+  // From another leaf, and from the program's own.
+  const told = ["leaf1", "leaf2"].map((from) =>
+    eventually(
+      async () =>
+        await at(from)
+          .command({ domain: "orders", command: "Die" }, { timeoutMs: 300_000, route: how })
+          .then(
+            () => "answered",
+            (error: { code: string; node?: string }) =>
+              error.code === "handler-gone" && `ended on ${error.node}`,
+          ),
+      PATIENCE,
+    ),
+  );
+  const inFlight = () => fleet.metric(fleet.hub, "cim_commands_in_flight");
+  await eventually(async () => taken === 2 && (how === "kept" || (await inFlight()) >= 2), PATIENCE);
+  await program.close();
+  expect(await Promise.all(told)).toEqual(["ended on leaf2", "ended on leaf2"]);
+});
+
 it("a killed leaf's callers are told at once, and it gets no more commands", async () => {
   handle("leaf2", "Hang", () => new Promise(() => {}));
   const before = handled("leaf2");

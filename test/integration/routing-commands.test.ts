@@ -74,6 +74,7 @@ async function routerOf(nodes: Readonly<Record<string, Partial<RouteNode>>>): Pr
     view,
     asks: new RouteAsks({ strategy: "round-robin", maxLagS: null }),
     stillLeads: async () => true,
+    tells: () => false,
     onChosen: () => {
       decisions += 1;
     },

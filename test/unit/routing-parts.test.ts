@@ -102,6 +102,7 @@ const flight = (key: string, node: string, sentMs = 0, bytes = 1): Flight => ({
     mayRepeat: false,
   },
   attempt: { request: routeRequest(), tried: NOBODY, unannounced: false },
+  reply: "_INBOX.a",
 });
 
 test("commands under way are known by answer and by leaf, and bounded in number and bytes", () => {

@@ -16,8 +16,11 @@ export class CommandRefused extends Error {
 /** Nobody can say whether the command was done. Send it again with the same `id`: who has done it answers from memory. */
 export class CommandUnanswered extends Error {
   override readonly name = "CommandUnanswered";
-  /** `node-gone`: the leaf that had it went away. `timeout`: no answer in time. `cancelled`: the caller's signal. */
-  readonly code: "node-gone" | "timeout" | "cancelled";
+  /**
+   * `node-gone`: the leaf that had it went away. `handler-gone`: the program there that had it ended. `timeout`: no answer in
+   * time. `cancelled`: the caller's signal.
+   */
+  readonly code: "node-gone" | "handler-gone" | "timeout" | "cancelled";
   readonly id: string;
   /** The leaf that had it, where that is known. */
   readonly node: string | undefined;

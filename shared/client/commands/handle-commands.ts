@@ -9,8 +9,10 @@ import {
 } from "../../protocol/commands.ts";
 import { errorText } from "../../protocol/error-text.ts";
 import { headerLine } from "../../protocol/headers.ts";
+import { doneSubject } from "../../protocol/held-commands.ts";
 import { isDomain, isToken } from "../../protocol/subjects.ts";
 import { HANDLER_FAILED } from "./command-errors.ts";
+import { HeldAnswers } from "./held-answers.ts";
 
 /** A command as it comes to a handler. */
 export interface ReceivedCommand {
@@ -68,7 +70,10 @@ export function handleCommands(
 }
 
 class HandledCommands implements Handling {
+  readonly #nc: NatsConnection;
   readonly #node: string;
+  readonly #held: HeldAnswers;
+  #isEnded = false;
   readonly #kind: { readonly domain: string; readonly command: string; readonly handler: CommandHandler };
   readonly #subscription: Subscription;
   /** By id: what was answered, or is being done. A repeated id is answered by that. */
@@ -81,8 +86,10 @@ class HandledCommands implements Handling {
     kind: { readonly domain: string; readonly command: string; readonly handler: CommandHandler },
     { group = "cim", remembered = DEFAULT_REMEMBERED, rememberMs = DEFAULT_REMEMBER_MS }: HandleOptions,
   ) {
+    this.#nc = nc;
     this.#node = node;
     this.#kind = kind;
+    this.#held = HeldAnswers.join(nc, node);
     this.#remembered = new LRUCache({
       max: remembered,
       ttl: rememberMs,
@@ -100,6 +107,8 @@ class HandledCommands implements Handling {
     // What the server has sent already is still done.
     if (!this.#subscription.isClosed()) await this.#subscription.drain();
     await Promise.allSettled([...this.#underWay]);
+    if (!this.#isEnded) this.#held.leave();
+    this.#isEnded = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,10 +116,20 @@ class HandledCommands implements Handling {
   }
 
   #take(message: Msg): void {
+    this.#held.take(message);
     const work = this.#answer(message).then(({ headerText, body }) => {
+      this.#held.end(message);
       message.respond(body, { headers: new EncodedHeaders(headerText) });
+      // Its answer does not leave this leaf: the coordinator counts it until it is told.
+      if (message.reply && message.headers?.get(COMMAND_HEADER.counted))
+        this.#nc.publish(doneSubject, message.reply);
     });
-    const done = work.catch(() => {}).finally(() => this.#underWay.delete(done));
+    const done = work
+      .catch(() => {})
+      .finally(() => {
+        this.#held.end(message);
+        this.#underWay.delete(done);
+      });
     this.#underWay.add(done);
   }
 

@@ -14,21 +14,25 @@ import {
   COMMAND_HEADER,
   COMMAND_SUBJECT,
   directCommandSubject,
+  type FleetChanged,
   fleetChanged,
   type RouteAnswer,
   routeAnswer,
   routeAskSubject,
   routedCommandSubject,
 } from "../../protocol/commands.ts";
+import { heldDirectSubject, heldQuestionSubject, type WaitingCommand } from "../../protocol/held-commands.ts";
+import { askForLost } from "./ask-held.ts";
 import { CommandUnanswered } from "./command-errors.ts";
 
 interface Route extends RouteAnswer {
   turn: number;
 }
 
-interface Waiting {
+interface Waiting extends WaitingCommand {
   readonly id: string;
   readonly node: string;
+  readonly token: string;
   readonly resolve: (answer: Msg) => void;
   readonly reject: (error: Error) => void;
 }
@@ -60,6 +64,8 @@ export class KeptRoutes {
   readonly #waiting = new Map<string, Waiting>();
   readonly #subscriptions: Subscription[];
   #sent = 0;
+  /** As the coordinator said with the first route. */
+  #isHub = false;
 
   constructor(nc: NatsConnection, node: string) {
     this.#nc = nc;
@@ -109,7 +115,8 @@ export class KeptRoutes {
     });
     if (answer.headers?.get(COMMAND_HEADER.error)) return { refused: answer };
     const route = { ...routeAnswer.parse(answer.json()), turn: 0 };
-    if (route.callerIsHub && this.#subscriptions.length === 3) {
+    if (route.callerIsHub && !this.#isHub) {
+      this.#isHub = true;
       const subject = answeredSubject(this.#node, `${this.#inbox}.*`);
       this.#subscriptions.push(
         this.#nc.subscribe(subject, {
@@ -128,6 +135,7 @@ export class KeptRoutes {
     const token = (++this.#sent).toString(36);
     const inbox = `${this.#inbox}.${token}`;
     const isHere = node === this.#node;
+    const reply = isHere ? inbox : answerSubject(node, this.#node, inbox);
     const subject = isHere
       ? routedCommandSubject(node, domain, command)
       : directCommandSubject(this.#node, node, domain, command);
@@ -142,9 +150,10 @@ export class KeptRoutes {
           clearTimeout(timer);
           settle(value);
         };
-      this.#waiting.set(token, { id, node, resolve: done(resolve), reject: done(reject) });
+      const settles = { resolve: done(resolve), reject: done(reject) };
+      this.#waiting.set(token, { id, node, domain, command, reply, token, ...settles });
       this.#nc.publish(subject, body, {
-        reply: isHere ? inbox : answerSubject(node, this.#node, inbox),
+        reply,
         ...(headerText !== "" && { headers: new EncodedHeaders(headerText) }),
       });
     });
@@ -159,17 +168,37 @@ export class KeptRoutes {
   }
 
   #changed(data: Uint8Array): void {
-    this.#routes.clear();
-    let gone: readonly string[] = [];
+    let changed: FleetChanged = { gone: [] };
     try {
-      gone = fleetChanged.parse(JSON.parse(Buffer.from(data).toString("utf8"))).gone;
+      changed = fleetChanged.parse(JSON.parse(Buffer.from(data).toString("utf8")));
     } catch {
       // Of a newer coordinator: routes are asked for anew all the same.
     }
-    for (const [token, { id, node }] of this.#waiting) {
+    const { gone, ended = [] } = changed;
+    for (const node of ended) void this.#programEnded(node);
+    if (ended.length > 0 && gone.length === 0) return;
+    this.#routes.clear();
+    for (const { token, id, node } of this.#waiting.values()) {
       if (!gone.includes(node)) continue;
       const message = `${node} went away with the command; whether it was done is not known`;
       this.#end(token)?.reject(new CommandUnanswered("node-gone", message, { id, node }));
+    }
+  }
+
+  async #programEnded(node: string): Promise<void> {
+    const here = this.#node;
+    const isHere = node === here;
+    const lost = await askForLost<Waiting>({
+      nc: this.#nc,
+      subject: isHere ? heldQuestionSubject(node) : heldDirectSubject(here, node),
+      reply: (inbox) => (isHere ? inbox : answerSubject(node, here, inbox)),
+      // The hub's own programs hear answers elsewhere than others.
+      hear: (inbox) => (this.#isHub ? [answeredSubject(here, inbox)] : [inbox]),
+      waiting: () => [...this.#waiting.values()].filter((waiting) => waiting.node === node),
+    });
+    for (const { token, id, domain, command } of lost) {
+      const message = `the program on ${node} ended that had ${domain}.${command}; whether it was done is not known`;
+      this.#end(token)?.reject(new CommandUnanswered("handler-gone", message, { id, node }));
     }
   }
 

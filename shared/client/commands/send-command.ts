@@ -30,7 +30,7 @@ export interface CommandToSend {
   readonly near?: string;
   /** `round-robin`, `least-loaded`, `location-aware` or `capability-based`. Default: the coordinator's. */
   readonly strategy?: string;
-  /** `elsewhere`: when the leaf goes away with it, another may do it again. Default: the error says so. */
+  /** `elsewhere`: when the leaf goes away with it, or the program there, another leaf may do it again. Default: the error says so. */
   readonly retry?: "elsewhere";
 }
 
@@ -40,8 +40,7 @@ export interface CommandOptions {
   readonly signal?: AbortSignal;
   /**
    * `each`: the coordinator chooses a leaf for each command. `kept`: it is asked once, and commands of the kind are sent in
-   * turn to the leaves that it named, past it, until the fleet changes. Quicker for many; a program that ends on a leaf that goes
-   * on is noticed up to half a second late, and `retry` does nothing. Default `each`.
+   * turn to the leaves that it named, past it, until the fleet changes. Quicker for many; `retry` does nothing. Default `each`.
    */
   readonly route?: "each" | "kept";
 }
@@ -190,7 +189,8 @@ function asToldError(code: string, answer: Msg, id: string): Error {
   const message = error?.message ?? code;
   if (code === HANDLER_FAILED) return new CommandFailed(message, node ?? error?.node ?? undefined);
   if (error?.outcome === "unknown") {
-    return new CommandUnanswered("node-gone", message, { id, node: error.node ?? undefined });
+    const which = code === "handler-gone" ? code : "node-gone";
+    return new CommandUnanswered(which, message, { id, node: error.node ?? undefined });
   }
   return new CommandRefused(code, message);
 }
