@@ -27,6 +27,8 @@ export interface FleetChange {
 export interface DueQuestions {
   readonly asks: readonly { readonly name: string; readonly role: "hub" | "leaf"; readonly atMs: number }[];
   readonly probes: readonly { readonly name: string; readonly url: string; readonly atMs: number }[];
+  /** For how long nothing more is to be asked or judged of anybody that is well, ms; 0: somebody is not. */
+  readonly restMs: number;
 }
 
 /** A node that nobody lists, and that was never listed, is kept so long after it was last heard. */
@@ -151,8 +153,13 @@ export class Fleet {
     const moment = this.#moment(nowMs);
     const asks: DueQuestions["asks"][number][] = [];
     const probes: DueQuestions["probes"][number][] = [];
+    let restMs = Number.POSITIVE_INFINITY;
     for (const node of this.#nodes.values()) {
-      if (node.detector.isAtRest(moment.atMs)) continue;
+      const nodeRestMs = node.detector.restMs(moment.atMs);
+      if (nodeRestMs > 0) {
+        restMs = Math.min(restMs, nodeRestMs);
+        continue;
+      }
       this.#touch(node, moment);
       const { name, role, url, detector } = node;
       const due = detector.questions(moment.atMs, url !== null);
@@ -164,8 +171,9 @@ export class Fleet {
         detector.probing(moment.atMs);
         probes.push({ name, url, atMs: moment.atMs });
       }
+      restMs = Math.min(restMs, Math.max(0, detector.restMs(moment.atMs)));
     }
-    return { asks, probes };
+    return { asks, probes, restMs };
   }
 
   /** Two nodes seem to go by one name: two agents speak, or a link bears it with another key than the configured one. */

@@ -1,5 +1,5 @@
-/** The most that may pass unseen between two looks at the clock and still count: two turns of the health watch, and a half. */
-const MOST_MS = 250;
+/** The most that may pass unseen between two looks at the clock and still count: two of the longest turns of the health watch. */
+const MOST_MS = 500;
 
 /**
  * Counts the time in which we were listening. While the process stood still (stopped, swapped out, a long garbage

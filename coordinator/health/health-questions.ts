@@ -9,6 +9,7 @@ import {
   statusSubject,
 } from "../../shared/protocol/subjects.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import { nextTurnMs } from "./health-timing.ts";
 import { probeUrl } from "./probe-url.ts";
 
 export interface HealthQuestionsInit {
@@ -19,8 +20,6 @@ export interface HealthQuestionsInit {
   readonly onStatus: (node: string, data: Uint8Array) => void;
 }
 
-/** Verdicts come at most so much later than they could. */
-const TURN_MS = 100;
 /** A fleet that falls silent at once (the hub's server stood still) is asked in portions: 10,000 nodes within a second. */
 const MOST_ASKS = 1_000;
 /** Each is a socket. */
@@ -55,12 +54,12 @@ export class HealthQuestions implements AsyncDisposable {
         if (!error) this.#answered(message);
       },
     });
-    this.#timer = setInterval(() => this.#turn(nc), TURN_MS);
+    this.#turn(nc);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     if (!this.#nc?.isClosed()) this.#subscription?.unsubscribe();
   }
 
@@ -68,6 +67,7 @@ export class HealthQuestions implements AsyncDisposable {
     const { fleet } = this.#init;
     const due = fleet.turn(Date.now(), { asks: MOST_ASKS, probes: MOST_PROBES - this.#probes });
     for (const { name, url, atMs } of due.probes) void this.#probe(name, url, atMs);
+    this.#timer = setTimeout(() => this.#turn(nc), nextTurnMs(due.restMs));
     if (nc.isClosed()) return;
     for (const { name, role, atMs } of due.asks) {
       const replyTo = (of: HealthSource) => ({ reply: healthReplySubject(name, this.#run, of, atMs) });

@@ -167,14 +167,16 @@ export class NodeDetector {
     this.#wake();
   }
 
-  /** It is well, and nothing is to be asked or judged before it would be late: of most nodes, at most times. */
-  isAtRest(atMs: number): boolean {
-    return atMs < this.#restUntilMs;
+  /**
+   * It is well, and nothing is to be asked or judged for so long, ms: of most nodes, at most times. 0 or less: there may be.
+   */
+  restMs(atMs: number): number {
+    return this.#restUntilMs - atMs;
   }
 
   /** What is to be asked now. `url`: there is something to probe. */
   questions(atMs: number, url: boolean): Questions {
-    if (this.isAtRest(atMs)) return NOTHING;
+    if (this.restMs(atMs) > 0) return NOTHING;
     const { suspect, state } = this.#standing;
     const well = state === "up" && !suspect;
     const ask = this.#link === "up" && !this.#saidGoodbye && atMs - this.#askedAtMs >= this.#askEveryMs(well);
@@ -183,7 +185,7 @@ export class NodeDetector {
 
   /** Judges anew. Gives true when the verdict is another one than before. */
   look(atMs: number): boolean {
-    if (this.isAtRest(atMs)) return false;
+    if (this.restMs(atMs) > 0) return false;
     this.#timing = this.#newTiming();
     const evidence = this.evidence(atMs);
     const before = this.#standing;

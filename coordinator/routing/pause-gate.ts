@@ -1,4 +1,4 @@
-const TICK_MS = 200;
+const TICK_MS = 400;
 /** Less than a lease lasts: another coordinator can't lead before a gap is this long. */
 const PAUSE_MS = 1_000;
 const MOST_HELD = 10_000;

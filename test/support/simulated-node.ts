@@ -1,3 +1,4 @@
+import { nextTurnMs } from "../../coordinator/health/health-timing.ts";
 import { NodeDetector, type ProbeResult } from "../../coordinator/health/node-detector.ts";
 import type { HealthState } from "../../coordinator/health/verdict.ts";
 
@@ -32,8 +33,6 @@ export interface Change {
   readonly part: "agent" | "server" | null;
 }
 
-const TURN_MS = 100;
-
 /** One node, its link and the detector that judges it, on a clock that is only counted: an hour takes a second. */
 export class SimulatedNode {
   readonly detector: NodeDetector;
@@ -55,7 +54,7 @@ export class SimulatedNode {
     this.detector = new NodeDetector({ slow, intervalMs: init.intervalMs, atMs: 0 });
     this.detector.link(true, 0);
     this.#at(init.random() * init.intervalMs, () => this.#beat());
-    this.#at(init.random() * TURN_MS, () => this.#turn());
+    this.#at(init.random() * nextTurnMs(0), () => this.#turn());
   }
 
   get nowMs(): number {
@@ -112,8 +111,9 @@ export class SimulatedNode {
   }
 
   #turn(): void {
-    this.#at(this.#nowMs + TURN_MS, () => this.#turn());
     this.#look();
+    const againMs = nextTurnMs(Math.max(0, this.detector.restMs(this.#nowMs)));
+    this.#at(this.#nowMs + againMs, () => this.#turn());
     const { ask, probe } = this.detector.questions(this.#nowMs, this.#init.url ?? false);
     if (ask) this.#ask();
     if (!probe) return;

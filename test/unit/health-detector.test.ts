@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AttentionClock } from "../../coordinator/health/attention-clock.ts";
 import { ClockSkew } from "../../coordinator/health/clock-skew.ts";
-import { healthTiming } from "../../coordinator/health/health-timing.ts";
+import { healthTiming, longestSilenceMs, nextTurnMs } from "../../coordinator/health/health-timing.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../shared/config/replication-sections.ts";
 import { Random } from "../simulation/random.ts";
 import { SimulatedNode, type SimulatedNodeInit } from "../support/simulated-node.ts";
@@ -49,6 +49,33 @@ describe("the detector, on a counted clock", () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it("calls one that was well unreachable within two seconds of its last word, however its link was before", () => {
+    const bad = fc.record({
+      loss: fc.double({ min: 0, max: 0.4, noNaN: true }),
+      jitterMs: fc.constantFrom(0, 50, 200, 500, 1_000, 3_000),
+    });
+    const silences: number[] = [];
+    fc.assert(
+      fc.property(seeds, bad, fc.double({ min: 0, max: 60_000, noNaN: true }), (seed, link, beforeMs) => {
+        const node = settled(seed, { link }).run(beforeMs);
+        const faultAtMs = node.nowMs;
+        const wasUp = node.state === "up";
+        node.link.blackhole = true;
+        node.run(30_000);
+        expect(node.state).toBe("unreachable");
+        if (!wasUp) return;
+        const silenceMs =
+          faultAtMs + (shownAfter(node, faultAtMs, "unreachable") ?? 0) - (node.detector.heardAtMs ?? 0);
+        silences.push(silenceMs);
+        expect(silenceMs).toBeLessThanOrEqual(longestSilenceMs(LAN) + nextTurnMs(0));
+      }),
+      { numRuns: 300 },
+    );
+    expect(longestSilenceMs(LAN) + nextTurnMs(0)).toBeLessThan(2_000);
+    // Links that hesitate were among them: where they did not, the verdict comes after 1.5 s.
+    expect(Math.max(...silences)).toBeGreaterThan(1_700);
   });
 
   it("calls a dead agent on a live server down within two seconds, and names the part", () => {
