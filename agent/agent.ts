@@ -21,11 +21,9 @@ export class Agent implements Daemon {
   #downlink: Downlink | undefined;
   readonly #hubs: HubFinder;
   readonly #handlers: HandlerWatch;
+  #programs: EndedPrograms | undefined;
   #newestMs = 0;
   #copyIsEmpty = false;
-  readonly #state: NodeState;
-  #programs: EndedPrograms | undefined;
-  readonly #refuser: CommitRefuser;
   /** What the log had of this node when shipping last began. */
   #mark = 0;
 
@@ -65,6 +63,7 @@ export class Agent implements Daemon {
       log: this.#frame.log,
       ...(position && { seen: position.reign }),
       ...(config.sync.enabled && { copy: () => this.#copyReport() }),
+      contractsHash: () => this.#frame.server.contractsHash,
       handlers: () => this.#handlers,
       onShipping: (mark) => this.#judgeCopy({ mark }),
     });
@@ -75,10 +74,7 @@ export class Agent implements Daemon {
     await this.#hubs.start();
     this.#handlers.start();
     this.#watchPrograms(nc);
-    if (this.#frame.server.links.length === 0) {
-      this.#frame.conditions.raise("link-down");
-      this.#refuser.open(nc);
-    }
+    if (this.#frame.server.links.length === 0) this.#frame.conditions.raise("link-down");
     this.#frame.metrics.readFrom("cim_link_up", () => [
       [{ node }, this.#frame.server.links.length > 0 ? 1 : 0],
     ]);
@@ -108,10 +104,19 @@ export class Agent implements Daemon {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#hubs[Symbol.asyncDispose]();
+    this.#programs?.stop();
     this.#handlers.stop();
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();
     await this.#frame[Symbol.asyncDispose]();
+  }
+
+  #watchPrograms(nc: NatsConnection): void {
+    const { sys } = this.#frame.server;
+    if (sys === undefined) return;
+    const log = this.#frame.log.child({ part: "commands" });
+    this.#programs = new EndedPrograms({ nc, sys, node: this.#config.node, handlers: this.#handlers, log });
+    this.#programs.start();
   }
 
   #newDownlink(nc: NatsConnection): Downlink {
@@ -123,7 +128,6 @@ export class Agent implements Daemon {
       inboxPrefix: inboxPrefix(node),
       domains: sync.domains,
       drainMs: LINK_PATIENCE[this.#config.heartbeat.preset].drainMs,
-    this.#programs?.stop();
       conditions: this.#frame.conditions,
       log: this.#frame.log.child({ part: "downlink" }),
       refused: new RefusedEvents(nc, node),
@@ -132,14 +136,6 @@ export class Agent implements Daemon {
       onEmpty: () => this.#judgeCopy({ empty: true }),
       onForeign: (count) => this.#frame.metrics.add("cim_foreign_total", {}, count),
       onCopied: (events, own, newestMs) => {
-  #watchPrograms(nc: NatsConnection): void {
-    const { sys } = this.#frame.server;
-    if (sys === undefined) return;
-    const log = this.#frame.log.child({ part: "commands" });
-    this.#programs = new EndedPrograms({ nc, sys, node: this.#config.node, handlers: this.#handlers, log });
-    this.#programs.start();
-  }
-
         this.#copyIsEmpty = false;
         this.#frame.metrics.add("cim_copy_events_total", {}, events);
         if (newestMs > 0) this.#newestMs = newestMs;
