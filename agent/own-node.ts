@@ -174,6 +174,12 @@ export class OwnNode {
     if (count && !conditions.has("refused-events")) conditions.raise("refused-events", { count });
   }
 
+  #handled(): Pick<Heartbeat, "handlers" | "silent"> {
+    if (this.#init.handlers === undefined) return {};
+    const { handlers, silent } = this.#init.handlers();
+    return handlers === null ? { handlers } : { handlers: [...handlers], silent: [...silent] };
+  }
+
   /** @param maxAgeMs how old that may be which has to be asked for */
   async #heartbeat(maxAgeMs: number): Promise<Heartbeat> {
     const { nc, config, conditions, copy } = this.#init;
@@ -196,12 +202,6 @@ export class OwnNode {
       coordinates: config.coordinates,
       contracts: this.#init.contractsHash(),
       incarnation: this.uplink.incarnation,
-  #handled(): Pick<Heartbeat, "handlers" | "silent"> {
-    if (this.#init.handlers === undefined) return {};
-    const { handlers, silent } = this.#init.handlers();
-    return handlers === null ? { handlers } : { handlers: [...handlers], silent: [...silent] };
-  }
-
       reign,
       outbox: {
         first: outbox.first,
