@@ -46,18 +46,25 @@ const BATCH = 256;
 export async function getMessages(
   nc: NatsConnection,
   stream: string,
-  query: { readonly seq: number; readonly next_by_subj: string },
+  query: FromQuery,
   options: ApiOptions & { readonly inboxPrefix: string },
 ): Promise<StoredMessage[]> {
+  const { next_by_subj } = query;
   const found: StoredMessage[] = [];
-  for (let seq = query.seq; ; ) {
-    const part = await getBatch(nc, stream, { ...query, seq }, options);
+  for (let from = query; ; ) {
+    const part = await getBatch(nc, stream, from, options);
     found.push(...part.messages);
     const last = part.messages.at(-1);
     if (!last || !part.more) return found;
-    seq = last.seq + 1;
+    from = { seq: last.seq + 1, next_by_subj };
   }
 }
+
+/** Of these subjects from a sequence on, or from when the stream stored them on, RFC 3339. */
+export type FromQuery = { readonly next_by_subj: string } & (
+  | { readonly seq: number }
+  | { readonly start_time: string }
+);
 
 /** The newest message of each of these subjects among those up to a sequence. */
 export async function getLastUpTo(
@@ -72,9 +79,37 @@ export async function getLastUpTo(
   return (await getBatch(nc, stream, query, options)).messages;
 }
 
+/**
+ * The newest message of each of these subjects, however many; subjects without one are left out. Of what is written
+ * meanwhile either is given, or for a subject that was written again nothing.
+ */
+export async function getNewest(
+  nc: NatsConnection,
+  stream: string,
+  subjects: readonly string[],
+  options: ApiOptions & { readonly inboxPrefix: string },
+): Promise<StoredMessage[]> {
+  const parts = Array.from({ length: Math.ceil(subjects.length / BATCH) }, (_, i) =>
+    subjects.slice(i * BATCH, (i + 1) * BATCH),
+  );
+  const found = await Promise.all(
+    parts.map(async (multi_last) => {
+      const messages: StoredMessage[] = [];
+      for (let seq = 0; ; ) {
+        const part = await getBatch(nc, stream, { multi_last, ...(seq > 0 && { seq }) }, options);
+        messages.push(...part.messages);
+        const last = part.messages.at(-1);
+        if (!last || !part.more) return messages;
+        seq = last.seq + 1;
+      }
+    }),
+  );
+  return found.flat();
+}
+
 type BatchQuery =
-  | { readonly seq: number; readonly next_by_subj: string }
-  | { readonly multi_last: readonly string[]; readonly up_to_seq: number };
+  | FromQuery
+  | { readonly multi_last: readonly string[]; readonly up_to_seq?: number; readonly seq?: number };
 
 function getBatch(
   nc: NatsConnection,
