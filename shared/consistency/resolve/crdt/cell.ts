@@ -24,7 +24,12 @@ export interface Cell {
   /** undefined: nothing. */
   value(): unknown;
   addSiblings(path: readonly string[], siblings: Siblings[]): void;
-  compact(beforeMs: number, lanes: Set<string>): void;
+  /**
+   * @param beforeMs nothing comes any more that is older
+   * @param lanes to which those of all that is left are added
+   * @param floor as for `apply`: what it keeps out need not be kept out again
+   */
+  compact(beforeMs: number, lanes: Set<string>, floor: Version | undefined): void;
   encode(table: VersionTable): unknown;
 }
 

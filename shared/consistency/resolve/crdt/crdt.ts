@@ -52,7 +52,7 @@ export function crdt(
     compact(content, ingestMs, lanes) {
       const { root, touched } = content;
       const { floor } = root;
-      root.compact(ingestMs - MOST_LATE_MS, lanes);
+      root.compact(ingestMs - MOST_LATE_MS, lanes, undefined);
       // That it was deleted is what programs are told, for as long as it is.
       if (floor && !(touched && isLater(touched, floor))) root.floor = floor;
       if (root.floor) lanes.add(root.floor.dot.lane);

@@ -91,11 +91,12 @@ export class MapCell implements Cell {
     for (const [key, cell] of [...this.#cells].sort(byKey)) cell.addSiblings([...path, key], siblings);
   }
 
-  compact(beforeMs: number, lanes: Set<string>): void {
-    if (this.floor && this.floor.stamp.ms < beforeMs) this.floor = undefined;
+  compact(beforeMs: number, lanes: Set<string>, above: Version | undefined): void {
+    const floor = later(this.floor, above);
+    if (this.floor && (this.floor.stamp.ms < beforeMs || floor !== this.floor)) this.floor = undefined;
     if (this.floor) lanes.add(this.floor.dot.lane);
     for (const [key, cell] of this.#cells) {
-      cell.compact(beforeMs, lanes);
+      cell.compact(beforeMs, lanes, floor);
       if (cell.isGone()) this.#cells.delete(key);
     }
   }

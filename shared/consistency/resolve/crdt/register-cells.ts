@@ -74,7 +74,8 @@ export class RegisterCell implements Cell {
   addSiblings(): void {}
 
   compact(beforeMs: number, lanes: Set<string>): void {
-    if (this.#write?.value === null && this.#write.by.stamp.ms < beforeMs) this.#write = undefined;
+    const write = this.#write;
+    if (write?.value === null && write.by.stamp.ms < beforeMs) this.#write = undefined;
     if (this.#write) lanes.add(this.#write.by.dot.lane);
   }
 
