@@ -7,6 +7,7 @@ import type { LinkChange } from "../shared/nats/link-table.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
 import { EndedPrograms } from "./commands/ended-programs.ts";
 import { HandlerWatch } from "./commands/handler-watch.ts";
+import { CommitRefuser } from "./commits/commit-refuser.ts";
 import { readCopyState } from "./downlink/copy-state.ts";
 import { Downlink } from "./downlink/downlink.ts";
 import { HubFinder } from "./hubs/hub-finder.ts";
@@ -22,6 +23,7 @@ export class Agent implements Daemon {
   readonly #hubs: HubFinder;
   readonly #handlers: HandlerWatch;
   #programs: EndedPrograms | undefined;
+  readonly #refuser: CommitRefuser;
   #newestMs = 0;
   #copyIsEmpty = false;
   /** What the log had of this node when shipping last began. */
@@ -29,6 +31,7 @@ export class Agent implements Daemon {
 
   constructor(config: Config) {
     this.#config = config;
+    this.#refuser = new CommitRefuser(config.node);
     this.#frame = new DaemonFrame({
       config,
       program: "cim-agent",
@@ -74,7 +77,10 @@ export class Agent implements Daemon {
     await this.#hubs.start();
     this.#handlers.start();
     this.#watchPrograms(nc);
-    if (this.#frame.server.links.length === 0) this.#frame.conditions.raise("link-down");
+    if (this.#frame.server.links.length === 0) {
+      this.#frame.conditions.raise("link-down");
+      this.#refuser.open(nc);
+    }
     this.#frame.metrics.readFrom("cim_link_up", () => [
       [{ node }, this.#frame.server.links.length > 0 ? 1 : 0],
     ]);
@@ -106,6 +112,7 @@ export class Agent implements Daemon {
     await this.#hubs[Symbol.asyncDispose]();
     this.#programs?.stop();
     this.#handlers.stop();
+    this.#refuser.close();
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();
     await this.#frame[Symbol.asyncDispose]();
@@ -159,6 +166,8 @@ export class Agent implements Daemon {
   #onLink(change: LinkChange): void {
     this.#frame.log.info({ link: change.kind, hub: change.link.name }, `link ${change.kind}`);
     if (change.kind === "down" && this.#frame.server.links.length > 0) return;
+    if (change.kind === "down") this.#refuser.open(this.#frame.server.nc);
+    else this.#refuser.close();
     this.#frame.conditions.set(change.kind === "down", "link-down");
     this.#wayToHub(change.kind === "up");
   }

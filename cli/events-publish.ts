@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { connectCim, EventRejected } from "../shared/client/connect-cim.ts";
+import { type Appended, connectCim, EventRejected } from "../shared/client/connect-cim.ts";
 import { errorText } from "../shared/protocol/error-text.ts";
 import { type AppendedMany, appendMany } from "./append-many.ts";
 import { CommandFailure } from "./failure.ts";
@@ -70,14 +70,25 @@ async function publish(
 type Report = AppendedMany & { readonly node: string; readonly count: number; readonly seconds: number };
 
 function words({ node, acknowledged, first, last, seconds }: Report): string {
+  if (last?.version !== undefined) return committedWords(node, acknowledged, last, seconds);
   if (acknowledged === 1) return `${node}: event ${countWords(last?.seq ?? 0)} of its outbox, id ${last?.id}`;
   const rate = countWords(Math.round(acknowledged / seconds));
   const range = `${countWords(first?.seq ?? 0)} to ${countWords(last?.seq ?? 0)} of its outbox`;
   return `${node}: ${countWords(acknowledged)} events in ${durationWords(seconds)}, ${rate}/s; ${range}`;
 }
 
+function committedWords(node: string, acknowledged: number, last: Appended, seconds: number): string {
+  const now = `its aggregate is at version ${last.version} now`;
+  if (acknowledged === 1) return `${node}: committed by the hub, ${now}, id ${last.id}`;
+  const rate = countWords(Math.round(acknowledged / seconds));
+  return `${node}: ${countWords(acknowledged)} events committed by the hub in ${durationWords(seconds)}, ${rate}/s; ${now}`;
+}
+
 function document({ node, count, acknowledged, first, last, seconds }: Report): string {
-  const place = (event: typeof first) => (event ? { seq: event.seq, id: event.id } : null);
+  const place = (event: typeof first) =>
+    event
+      ? { seq: event.seq, id: event.id, ...(event.version !== undefined && { version: event.version }) }
+      : null;
   const perSecond = Math.round(acknowledged / seconds);
   return JSON.stringify({
     node,

@@ -1,10 +1,8 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
-import { strongDomains } from "../shared/consistency/contract/strong-domains.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { Discovery } from "../shared/discovery/discovery.ts";
-import type { StrongDomains } from "../shared/protocol/commit.ts";
 import { formatReign } from "../shared/protocol/reign.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
 import { EventTotals } from "./fleet/event-totals.ts";
@@ -28,7 +26,6 @@ const JUDGE_EVERY_MS = 1000;
 /** A hub's daemon: puts the events of all origins in order, knows the nodes, ships the hub's own outbox. */
 export class Coordinator implements Daemon {
   #config: Config;
-  #strong: StrongDomains;
   readonly #frame: DaemonFrame;
   readonly #fleet: Fleet;
   readonly #watch: FleetWatch;
@@ -47,7 +44,6 @@ export class Coordinator implements Daemon {
 
   constructor(config: Config) {
     this.#config = config;
-    this.#strong = strongDomains(config);
     this.#fleet = new Fleet(config, Date.now());
     this.#frame = new DaemonFrame({
       config,
@@ -128,7 +124,7 @@ export class Coordinator implements Daemon {
     // First: contracts that can't be changed like that leave everything as it is.
     await this.#frame.server.reconfigure(next);
     this.#config = next;
-    this.#strong = strongDomains(this.#config);
+    this.#sequencer?.contractsChanged();
     this.#frame.log.level = config.logLevel;
     this.#fleet.configure(this.#config);
     this.#watch.configure(this.#config);
@@ -163,7 +159,7 @@ export class Coordinator implements Daemon {
       inboxPrefix: inboxPrefix(node),
       instance: this.#instance(),
       hub: node,
-      strong: () => this.#strong,
+      contracts: () => this.#frame.server.contracts,
       maxMessageBytes: nats.maxPayload,
       log: this.#frame.log.child({ part: "sequencer" }),
       onRead: (state) => {
@@ -174,7 +170,6 @@ export class Coordinator implements Daemon {
         this.#frame.conditions.clear("coordinator-not-leading");
         this.#frame.conditions.clear("log-unreadable");
         this.#frame.metrics.set("cim_epoch", {}, reign.epoch);
-      contracts: () => this.#frame.server.contracts,
       },
       onLogged: ({ events, refused }) => {
         const nowMs = Date.now();

@@ -1,10 +1,12 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { Contracts } from "../../shared/consistency/contract/contract.ts";
+import { strongIn } from "../../shared/consistency/contract/strong-domains.ts";
 import { positionOf } from "../../shared/follow/read-history.ts";
 import { firstStoredSince, storedTimeIn } from "../../shared/nats/first-stored-since.ts";
 import { getMessage, getMessages } from "../../shared/nats/get-message.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
-import { RECOGNISED_MS, type StrongDomains } from "../../shared/protocol/commit.ts";
+import { RECOGNISED_MS } from "../../shared/protocol/commit.ts";
 import { readRecord, refusedRecord } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import {
@@ -32,7 +34,7 @@ export interface ReadLog {
 
 /** What has to be read before the newest marks: commits that may be sent again. */
 export interface CommitWindow {
-  readonly strong: StrongDomains;
+  readonly contracts: Contracts;
   readonly nowMs: number;
 }
 
@@ -75,9 +77,10 @@ async function readCommits(
   nc: NatsConnection,
   inboxPrefix: string,
   { startSeq: first, lastSeq }: Pick<Range, "startSeq" | "lastSeq">,
-  { strong, nowMs }: CommitWindow,
+  { contracts, nowMs }: CommitWindow,
   take: (logged: LoggedEvent, message: StoredMessage) => void,
 ): Promise<void> {
+  const strong = strongIn(contracts);
   const filters = strong.all ? [SUBJECT.allEvents] : strong.domains.map(domainFilter);
   if (filters.length === 0 || lastSeq < first) return;
   const startSeq = await firstStoredSince(

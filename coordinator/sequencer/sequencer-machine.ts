@@ -269,6 +269,11 @@ export class SequencerMachine {
     return this.#pump();
   }
 
+  /** A domain has become strong: while it was not, nobody counted its versions. */
+  forgetVersions(): void {
+    this.#commits.versions.forget();
+  }
+
   /** Gives up commits that have waited for the log for too long: while it can't be read nobody else tells them. */
   expire(): SequencerOutput[] {
     const nowMs = this.#settings.nowMs();

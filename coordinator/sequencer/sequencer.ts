@@ -1,15 +1,19 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
-import type { Contracts } from "../../shared/consistency/contract/contract.ts";
-import { WRONG_LAST_SEQUENCE, type WriteResult, writeGuarded } from "../../shared/nats/batch-publisher.ts";
+import { type Contracts, contractFor } from "../../shared/consistency/contract/contract.ts";
+import {
+  type OutgoingMessage,
+  WRONG_LAST_SEQUENCE,
+  type WriteResult,
+  writeGuarded,
+} from "../../shared/nats/batch-publisher.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
 import { backoffMs, LOOPBACK_POLICY, REMOTE_POLICY } from "../../shared/nats/reconnect-policy.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { decodeBlock, isBlock } from "../../shared/protocol/block.ts";
 import { MalformedBytes } from "../../shared/protocol/byte-reader.ts";
-import { isStrong, type StrongDomains } from "../../shared/protocol/commit.ts";
 import { errorText } from "../../shared/protocol/error-text.ts";
 import { type IngestReply, ingestRequest } from "../../shared/protocol/messages.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
@@ -31,8 +35,6 @@ export interface SequencerInit {
   readonly instance: string;
   /** The hub's name, which is its JetStream domain. */
   readonly hub: string;
-  /** Domains whose events are committed; asked at each. */
-  readonly strong: () => StrongDomains;
   readonly maxMessageBytes: number;
   /** How the domains replicate by now. */
   readonly contracts: () => Contracts;
@@ -44,6 +46,8 @@ export interface SequencerInit {
     readonly events: readonly Logged[];
     readonly refused: readonly string[];
   }) => void;
+  /** What was stored, the last of it at that sequence of the stream. */
+  readonly onStored?: (messages: readonly OutgoingMessage[], lastSeq: number) => void;
   /** The log's store refuses to write, for that reason; undefined: it takes again. */
   readonly onStore: (refusal: string | undefined) => void;
   /** What no sequencer wrote stood in the log, and was taken out of it. */
@@ -103,7 +107,7 @@ export class Sequencer {
         maxMessageBytes: init.maxMessageBytes,
         contracts: init.contracts,
         hub,
-        isStrong: (domain) => isStrong(init.strong(), domain),
+        isStrong: (domain) => contractFor(init.contracts(), domain).mode === "strong",
       },
       bounds: this.#pace,
       marksEvery: MARKS_EVERY,
@@ -158,6 +162,11 @@ export class Sequencer {
     const outputs = this.#machine.renew();
     this.#run(outputs);
     return outputs.length > 0;
+  }
+
+  /** Domains may be strong that were not: of what was written to them meanwhile nothing is remembered. */
+  contractsChanged(): void {
+    this.#machine.forgetVersions();
   }
 
   /** Takes no more, writes what waits and the marks, for a stop in good order. Bounded by `timeoutMs`. */
@@ -222,6 +231,7 @@ export class Sequencer {
         const started = performance.now();
         void writeOrUnknown(this.#init.nc, output.messages, output.expect).then((result) => {
           this.#writeMs = performance.now() - started;
+          if (result.kind === "stored") this.#init.onStored?.(output.messages, result.lastSeq);
           this.#judgeWrite(result);
           this.#run(this.#machine.written(output.token, result));
         });
@@ -321,7 +331,7 @@ export class Sequencer {
       for (let attempt = 0; this.#wanted && !this.#init.nc.isClosed(); attempt++) {
         try {
           const { state, foreign, cutBehind } = await readLog(this.#init.nc, this.#init.inboxPrefix, {
-            strong: this.#init.strong(),
+            contracts: this.#init.contracts(),
             nowMs: Date.now(),
           });
           if (!this.#wanted) return;

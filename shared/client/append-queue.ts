@@ -54,6 +54,10 @@ export class AppendQueue {
     this.#init = init;
   }
 
+  get limits(): QueueLimits {
+    return this.#init.limits;
+  }
+
   /** Resolves when the unit is stored. @throws {ClientBusy} at once; else the unit's error */
   append(unit: Unit, signal?: AbortSignal): Promise<readonly Stored[]> {
     return new Promise((resolve, reject) => {

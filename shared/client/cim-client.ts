@@ -48,10 +48,12 @@ export interface Appended {
   readonly correlationId: string;
   /** Its own id on a root event. */
   readonly causationId: string;
-  /** The node whose outbox has it. */
+  /** The node whose outbox has it; of a strong domain the node that committed it. */
   readonly node: string;
-  /** Its sequence in the node's outbox: local to this node. */
+  /** Its sequence in the node's outbox: local to this node. Of a strong domain the same as `version`. */
   readonly seq: number;
+  /** Of a strong domain: the version that its aggregate is at with it, on every node. It is stored by the hub then. */
+  readonly version?: number;
   /** The outbox had an event of this id already, at `seq`; nothing new was stored. */
   readonly duplicate?: true;
 }
@@ -65,11 +67,15 @@ export interface CimClient extends AsyncDisposable {
    * up or not. Calls that overlap share one sync (group commit) and are stored in the order they were made, but for one that
    * expects a version for which a call before it, made at the same time, was refused; each has its own result.
    *
+   * An event of a strong domain is committed by the hub, past all queues, and needs the link: each by itself, judged by the
+   * version that its aggregate is at there. No batches.
+   *
    * @throws {EventRejected} the event can't be stored as it is
    * @throws {ClientBusy} too much waits already; nothing was stored
    * @throws {OutboxFull} there is no room; nothing was stored
    * @throws {StoreUnavailable} no answer, or no connection; says whether it may have been stored, and why where known
    * @throws {VersionConflict} the aggregate is not at the version that was expected; nothing was stored
+   * @throws {HubUnavailable} of a strong domain: the hub could not be asked; said at once while the link is down
    * @throws {AppendCancelled} the signal or the call's own time ended it; says whether it had been sent
    * @throws {ClientClosed}
    */

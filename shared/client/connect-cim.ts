@@ -1,6 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { MAX_BATCH_MESSAGES } from "../nats/batch-publisher.ts";
 import { connectNats } from "../nats/connect.ts";
+import { ConnectionWatch } from "../nats/connection-watch.ts";
 import { AppendClock } from "./append-clock.ts";
 import { ClientClosed, EventRejected } from "./append-errors.ts";
 import { AppendQueue } from "./append-queue.ts";
@@ -34,6 +35,8 @@ import { GroupReader } from "./reader/group-reader.ts";
 import { NamedReader, type NamedReaderOptions } from "./reader/named-reader.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
 import { Subscription } from "./reader/subscription.ts";
+import { CommitWriter } from "./strong/commit-writer.ts";
+import { encodeCommit, isStrongEvent, refuseStrongBatch } from "./strong/encode-commit.ts";
 import type { Stored } from "./write-outcome.ts";
 
 export {
@@ -60,6 +63,7 @@ export type { CommandAnswer, CommandOptions, CommandToSend } from "./commands/se
 export type { EventToAppend } from "./event-to-append.ts";
 export type { FindOptions, Found } from "./find-event.ts";
 export * from "./reader/reader-api.ts";
+export { HubUnavailable } from "./strong/hub-unavailable.ts";
 
 const DEFAULT_URL = "nats://127.0.0.1:4222";
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -115,7 +119,8 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
   try {
     const node = nc.info?.server_name ?? url;
     const limits = await outboxLimits(nc, node, timeoutMs);
-    const writer = new OutboxWriter({ nc, node, url, timeoutMs });
+    const watch = new ConnectionWatch(nc);
+    const writer = new OutboxWriter({ nc, node, url, timeoutMs, watch });
     const queue = new AppendQueue({
       write: (group) => writer.write(group),
       limits: {
@@ -123,11 +128,27 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
         events: options.maxQueuedEvents ?? DEFAULT_MAX_QUEUED_EVENTS,
       },
     });
-    return new ConnectedClient(nc, node, limits, queue, new AppendClock(node, options.nowMs));
+    return new ConnectedClient({
+      nc,
+      node,
+      limits,
+      queue,
+      commits: new CommitWriter({ nc, node, watch, timeoutMs, limits: queue.limits }),
+      clock: new AppendClock(node, options.nowMs),
+    });
   } catch (error) {
     await nc.close();
     throw error;
   }
+}
+
+interface ClientParts {
+  readonly nc: NatsConnection;
+  readonly node: string;
+  readonly limits: AppendLimits;
+  readonly queue: AppendQueue;
+  readonly commits: CommitWriter;
+  readonly clock: AppendClock;
 }
 
 class ConnectedClient implements CimClient {
@@ -135,21 +156,17 @@ class ConnectedClient implements CimClient {
   readonly #nc: NatsConnection;
   readonly #limits: AppendLimits;
   readonly #queue: AppendQueue;
+  readonly #commits: CommitWriter;
   readonly #clock: AppendClock;
   #closing: Promise<void> | undefined;
   #routes: KeptRoutes | undefined;
 
-  constructor(
-    nc: NatsConnection,
-    node: string,
-    limits: AppendLimits,
-    queue: AppendQueue,
-    clock: AppendClock,
-  ) {
+  constructor({ nc, node, limits, queue, commits, clock }: ClientParts) {
     this.#nc = nc;
     this.node = node;
     this.#limits = limits;
     this.#queue = queue;
+    this.#commits = commits;
     this.#clock = clock;
   }
 
@@ -207,7 +224,7 @@ class ConnectedClient implements CimClient {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#queue.idle().then(() => {
+    this.#closing ??= Promise.all([this.#queue.idle(), this.#commits.idle()]).then(() => {
       this.#routes?.close();
       return this.#nc.close();
     });
@@ -220,12 +237,22 @@ class ConnectedClient implements CimClient {
 
   async #append(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (this.#closing !== undefined) throw new ClientClosed();
+    refuseStrongBatch(events, this.#limits);
+    const [first] = events;
+    if (first && isStrongEvent(first, this.#limits)) return [await this.#commit(first, options)];
     const encoded = events.map((event) => encodeEvent(event, this.#limits, this.#stamp));
     checkBatchBytes(encoded);
     checkExpectations(encoded);
     const stored = await this.#queue.append(encoded, signalOf(options));
     const { node } = this;
     return encoded.map(({ identity }, at) => ({ ...identity, node, ...(stored[at] as Stored) }));
+  }
+
+  async #commit(event: EventToAppend, options?: AppendOptions): Promise<Appended> {
+    const encoded = encodeCommit(event, this.#limits, this.#stamp);
+    const { version, duplicate } = await this.#commits.commit(encoded, signalOf(options));
+    const { node } = this;
+    return { ...encoded.identity, node, seq: version, version, ...(duplicate && { duplicate }) };
   }
 }
 

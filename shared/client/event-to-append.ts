@@ -1,3 +1,4 @@
+import type { Contracts } from "../consistency/contract/contract.ts";
 import type { OutgoingMessage } from "../nats/batch-publisher.ts";
 import { headerLine } from "../protocol/headers.ts";
 import { causedBy, type EventIdentity, identityHeaders, rootIdentity } from "../protocol/identity.ts";
@@ -30,8 +31,14 @@ export interface EventToAppend {
    * Store it only if this is the newest event of the aggregate, of any type, in this node's outbox; else `VersionConflict`.
    * An `Appended` of that aggregate fits; `"none"`: it has none. Sequences are local to a node, so it carries the node, and
    * one of another node is refused. Events that other nodes write do not count: this node can't know them in time.
+   *
+   * In a strong domain: only if the aggregate is at this version, whoever wrote there. An `Appended` of any node fits, and an
+   * event that was read.
    */
-  readonly expect?: "none" | { readonly node: string; readonly seq: number };
+  readonly expect?:
+    | "none"
+    | { readonly node: string; readonly seq: number }
+    | { readonly version: number | undefined };
   /**
    * What the writer had seen of the aggregate: the `version` of a state that was read. What is in it this event overrides
    * everywhere, whatever clocks say; without it, what other nodes wrote meanwhile may or may not have been known.
@@ -47,6 +54,8 @@ export interface AppendLimits {
   readonly eventBytes: number;
   /** Whose outbox it is: expectations of another's are refused. */
   readonly node: string;
+  /** How its domains replicate; left out: nobody has said. */
+  readonly contracts?: Contracts;
 }
 
 /** An event ready to be sent. */
@@ -112,11 +121,21 @@ export function encodeEvent(
   };
 }
 
-function expectationOf({ expect }: EventToAppend, node: string): Expectation | undefined {
+function expectationOf({ domain, expect }: EventToAppend, node: string): Expectation | undefined {
   if (expect === undefined) return undefined;
   if (expect === "none") return { seq: 0, serverSeq: 0 };
   const refuse = (why: string) => new EventRejected("expect", `expect: ${why}`);
-  if (typeof expect !== "object" || expect === null || !Number.isSafeInteger(expect.seq) || expect.seq < 1)
+  if (typeof expect === "object" && expect !== null && "version" in expect && expect.version !== undefined)
+    throw refuse(
+      `version ${expect.version} is of a strong domain, and ${domain} is none; give what append gave here`,
+    );
+  if (
+    typeof expect !== "object" ||
+    expect === null ||
+    !("seq" in expect) ||
+    !Number.isSafeInteger(expect.seq) ||
+    expect.seq < 1
+  )
     throw refuse(`${JSON.stringify(expect)} is not a version; write "none", or what append gave`);
   if (expect.node !== node)
     throw refuse(

@@ -1,4 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { CONTRACTS_METADATA, decodeContracts } from "../consistency/contract/published-contracts.ts";
 import { JetStreamRefused, jetStreamApi } from "../nats/jetstream-api.ts";
 import { errorText } from "../protocol/error-text.ts";
 import { OLDEST_PROTOCOL, PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
@@ -22,7 +23,12 @@ export async function outboxLimits(
   const fault = protocolFault(node, Number(metadata?.[PROTOCOL_METADATA] ?? 1));
   if (fault) throw fault;
   const maxMessage = max_msg_size < 0 ? maxPayload : max_msg_size;
-  return { eventBytes: Math.min(maxPayload, maxMessage), node };
+  const contracts = decodeContracts(metadata?.[CONTRACTS_METADATA]);
+  if (!contracts) {
+    const reason = `its contracts (${CONTRACTS_METADATA} of ${STREAM.outbox}) can't be read by this client: upgrade the package cim of this program`;
+    throw new StoreUnavailable(node, { reason, outcome: "not-stored" });
+  }
+  return { eventBytes: Math.min(maxPayload, maxMessage), node, contracts };
 }
 
 /**

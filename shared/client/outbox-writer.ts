@@ -16,6 +16,8 @@ export interface OutboxWriterInit {
   readonly url: string;
   /** How long a write may go without an answer, and how long a lost connection is waited for, ms. */
   readonly timeoutMs: number;
+  /** Of the connection. */
+  readonly watch?: ConnectionWatch;
   /** For how long what was sent may be sent again, ms; below the outbox's `duplicate_window`. */
   readonly recognisedMs?: number;
 }
@@ -38,7 +40,7 @@ export class OutboxWriter {
 
   constructor(init: OutboxWriterInit) {
     this.#init = init;
-    this.#watch = new ConnectionWatch(init.nc);
+    this.#watch = init.watch ?? new ConnectionWatch(init.nc);
   }
 
   async write(group: readonly Unit[]): Promise<Written> {
@@ -49,7 +51,7 @@ export class OutboxWriter {
     let sentBefore = false;
     let firstSentMs = Number.POSITIVE_INFINITY;
     for (;;) {
-      if (!(await this.#connected(deadlineMs))) {
+      if (!(await this.#watch.connectedWithin(deadlineMs - performance.now()))) {
         const reason = `no connection to nats-server at ${url} for ${timeoutMs} ms`;
         return await this.#giveUp(group, settled, left, reason, sentBefore);
       }
@@ -152,21 +154,6 @@ export class OutboxWriter {
       failRest: (unit) =>
         new StoreUnavailable(node, { reason, outcome: "not-stored", conditions, eventIds: idsOf(unit) }),
     };
-  }
-
-  async #connected(deadlineMs: number): Promise<boolean> {
-    if (this.#watch.connected) return true;
-    const leftMs = deadlineMs - performance.now();
-    if (leftMs <= 0) return false;
-    const back = Promise.withResolvers<boolean>();
-    const stop = this.#watch.onChange((connected) => connected && back.resolve(true));
-    const timer = setTimeout(() => back.resolve(false), leftMs);
-    try {
-      return await back.promise;
-    } finally {
-      clearTimeout(timer);
-      stop();
-    }
   }
 
   async #unlessLost<T>(work: () => Promise<T>): Promise<T | "connection lost"> {

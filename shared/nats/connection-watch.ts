@@ -17,6 +17,21 @@ export class ConnectionWatch {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Whether it is connected now, or again within that time. */
+  async connectedWithin(timeoutMs: number): Promise<boolean> {
+    if (this.connected) return true;
+    if (timeoutMs <= 0) return false;
+    const back = Promise.withResolvers<boolean>();
+    const stop = this.onChange((connected) => connected && back.resolve(true));
+    const timer = setTimeout(() => back.resolve(false), timeoutMs);
+    try {
+      return await back.promise;
+    } finally {
+      clearTimeout(timer);
+      stop();
+    }
+  }
+
   async #watch(): Promise<void> {
     for await (const { type } of this.#nc.status()) {
       if (type !== "disconnect" && type !== "reconnect" && type !== "close") continue;

@@ -33,9 +33,6 @@ export interface StrongDomains {
 
 export const NO_STRONG_DOMAINS: StrongDomains = { all: false, domains: [] };
 
-export const isStrong = ({ all, domains }: StrongDomains, domain: string): boolean =>
-  all || domains.includes(domain);
-
 /** Where programs on a node, and the node's link, may commit to. Empty: nowhere. */
 export function commitRights(node: string, { all, domains }: StrongDomains): string[] {
   return all ? [nodeCommits(node)] : domains.map((domain) => domainCommits(node, domain));
@@ -98,16 +95,25 @@ export const COMMIT_REFUSALS = [
   "event",
   /** The hub does not hold the domain for a strong one. */
   "domain",
-  /** Nobody can take it now: the link is down, the coordinator is away, too much waits. */
+  /** The node has no way to the hub, and that may last. */
+  "offline",
+  /** The hub can't take it just now: too much waits, its log is being read. */
   "unavailable",
 ] as const;
 export type CommitRefusal = (typeof COMMIT_REFUSALS)[number];
+
+/**
+ * With `Nats-Expected-Stream: CIM_EVENTS` an event is stored by the hub or not at all: where a node's server does not map the
+ * domain, its outbox refuses it, instead of taking it without judging its version.
+ */
+export const WRONG_STREAM_CODE = 10060;
 
 /** JetStream's own codes, as clients know them (nats-server's errors.json). */
 const CODES: Readonly<Record<CommitRefusal, { readonly code: number; readonly err_code: number }>> = {
   version: { code: 400, err_code: 10071 },
   event: { code: 400, err_code: 10003 },
   domain: { code: 400, err_code: 10003 },
+  offline: { code: 503, err_code: 10008 },
   unavailable: { code: 503, err_code: 10008 },
 };
 

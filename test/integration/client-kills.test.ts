@@ -40,7 +40,10 @@ async function compete(
   const attempts: Attempt[] = [];
   const attempt = async (event: EventToAppend): Promise<Appended | Error> => {
     const outcome = await cim.append(event).catch((error: unknown) => error as Error);
-    const expected = event.expect === "none" ? 0 : event.expect?.seq;
+    const expected =
+      event.expect === undefined || event.expect === "none" || !("seq" in event.expect)
+        ? 0
+        : event.expect.seq;
     attempts.push({ id: event.id ?? "", expected, outcome });
     return outcome;
   };

@@ -16,7 +16,11 @@ let hub: NatsConnection;
 let leaf: NatsConnection;
 
 beforeAll(async () => {
-  fleet = await startNatsFleet({ leaves: ["leaf1", "leaf2"] });
+  const strong = { sync: { mode: "eventual" }, contracts: { orders: { mode: "strong" } } } as const;
+  fleet = await startNatsFleet({
+    leaves: ["leaf1", "leaf2"],
+    configure: (config) => ({ ...config, ...strong }),
+  });
   hub = await fleet.connect("hub", "agent");
   leaf = await fleet.connect("leaf1", "agent");
   await createStream(hub, { name: "CIM_EVENTS", subjects: ["cim.log.>"] });
@@ -60,6 +64,8 @@ test("a leaf speaks under its own name and no other", async () => {
     "cim.ingest.leaf2",
     "cim.ingest.hub",
     "cim.commit.leaf2.orders.a1.Placed",
+    // Of a domain that is not strong.
+    "cim.commit.leaf1.person.ada.Created",
     "cim.coordinator.leaf2.enroll",
     "cim.node.leaf2.heartbeat",
     "cim.node.leaf2.reply.x1",

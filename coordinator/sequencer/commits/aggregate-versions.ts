@@ -44,9 +44,15 @@ export class AggregateVersions {
 
   /** What the log said when it was read; undefined: it could not be read. */
   read(aggregate: string, index: number | undefined): void {
-    const since = this.#reading.get(aggregate) ?? 0;
+    const since = this.#reading.get(aggregate);
     this.#reading.delete(aggregate);
-    if (index !== undefined) this.#remembered.set(aggregate, Math.max(index, since));
+    if (index !== undefined && since !== undefined) this.#remembered.set(aggregate, Math.max(index, since));
+  }
+
+  /** All that is remembered; what is being read comes to nothing, and the batch under way counts. */
+  forget(): void {
+    this.#remembered.clear();
+    this.#reading.clear();
   }
 
   /** The log is read again: nothing is certain any more. */

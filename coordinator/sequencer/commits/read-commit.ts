@@ -8,7 +8,7 @@ import {
 import type { ShippedEvent } from "../../../shared/protocol/event.ts";
 import { carriedHeaders, headerEntries, headerValue } from "../../../shared/protocol/headers.ts";
 import { MAX_ID_LENGTH } from "../../../shared/protocol/identity.ts";
-import { HEADER } from "../../../shared/protocol/names.ts";
+import { HEADER, STREAM } from "../../../shared/protocol/names.ts";
 import { isEventSubject } from "../../../shared/protocol/subjects.ts";
 
 /** An event that a program wants in the log, as the sequencer judges it. */
@@ -20,6 +20,9 @@ export interface Commit {
   /** The version that the aggregate must be at; undefined: any. */
   readonly expected: number | undefined;
 }
+
+/** Asks for no more than what is so: the hub's log stores it. */
+const EXPECTED_STREAM = "Nats-Expected-Stream";
 
 /** What streams act on and a log does not do; a program that asks for it must not be told that it was done. */
 const NOT_DONE = /^nats-(expected-|batch-|ttl$|rollup$|incr$|schedule|marker-reason$)/i;
@@ -35,7 +38,8 @@ export function readCommit(
   receivedUs: number,
 ): Commit | CommitRefused {
   const id = headerValue(headerText, HEADER.msgId) ?? "";
-  for (const [name] of headerEntries(headerText)) {
+  for (const [name, value] of headerEntries(headerText)) {
+    if (name === EXPECTED_STREAM && value === STREAM.events) continue;
     if (/^nats-expected-/i.test(name))
       return refuseCommit(
         "event",

@@ -4,6 +4,7 @@ import { eventId } from "../../protocol/identity.ts";
 import { loggedEvent } from "../../protocol/logged-event.ts";
 import { HEADER } from "../../protocol/names.ts";
 import type { Lane } from "../../protocol/origin.ts";
+import { parseLogPosition } from "../../protocol/reign.ts";
 import { type EventAddress, parseEventSubject } from "../../protocol/subjects.ts";
 import { encodeCheckpoint, type Standing } from "./checkpoint.ts";
 
@@ -104,6 +105,10 @@ export class CimEvent {
   /** `<epoch>-<reign>.<index>`; undefined while it is only in the outbox. */
   get position(): string | undefined {
     return headerValue(this.#message.headerText, HEADER.log);
+  }
+  /** In a strong domain: what its aggregate is at, while this is its newest event. Undefined while it is only in the outbox. */
+  get version(): number | undefined {
+    return parseLogPosition(this.position)?.index;
   }
   get data(): Uint8Array {
     return this.#message.body;

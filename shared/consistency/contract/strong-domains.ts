@@ -1,10 +1,15 @@
 import type { StrongDomains } from "../../protocol/commit.ts";
-import type { Mode } from "./contract.ts";
+import type { Contracts, Mode } from "./contract.ts";
 
 /** What of a configuration says which domains are strong. */
 export interface DeclaredModes {
   readonly sync: { readonly mode: Mode };
   readonly contracts: Readonly<Record<string, { readonly mode?: Mode | undefined }>>;
+}
+
+/** The domains that may have commits. */
+export function strongIn({ usual, domains }: Contracts): StrongDomains {
+  return strongDomains({ sync: { mode: usual.mode }, contracts: domains });
 }
 
 /** The domains whose events are committed by the hub. Where every domain is, none can be of another mode. */
