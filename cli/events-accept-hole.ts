@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Command } from "commander";
 import { askNode } from "../shared/nats/ask-node.ts";
 import { connectNats } from "../shared/nats/connect.ts";
@@ -7,7 +6,7 @@ import { acceptHoleRequest } from "../shared/protocol/messages.ts";
 import { isNodeName, NODE_NAME_RULE } from "../shared/protocol/names.ts";
 import { controlSubject } from "../shared/protocol/subjects.ts";
 import { CommandFailure, usage } from "./failure.ts";
-import { findNode, labOf } from "./find-fleet.ts";
+import { hubAccess } from "./hub-access.ts";
 import { wholeNumber } from "./number-option.ts";
 
 type AcceptHoleOptions = {
@@ -46,7 +45,7 @@ async function acceptHole(node: string, options: AcceptHoleOptions): Promise<voi
       `--before ${before} leaves no hole after ${after}; write the first event that is there again`,
     );
   }
-  const { url, seedFile } = await hubAccess(options);
+  const { url, seedFile } = await hubAccess(options, "events accept-hole");
   const nc = await connectNats({
     url,
     seedFile,
@@ -73,26 +72,4 @@ async function acceptHole(node: string, options: AcceptHoleOptions): Promise<voi
   throw new CommandFailure(
     `${node} misses no events after ${after} and before ${before}: see cim nodes show ${node}`,
   );
-}
-
-/** The hub's server and the key of its agent: in a lab from its folder. */
-async function hubAccess({
-  dir,
-  server,
-  seedFile,
-}: AcceptHoleOptions): Promise<{ url: string; seedFile: string }> {
-  if (server === undefined) {
-    const lab = await labOf(dir);
-    if (lab) {
-      const { url } = await findNode({ node: lab.hub.name, ...(dir !== undefined && { dir }) });
-      return { url, seedFile: seedFile ?? join(lab.hub.dir, "data", "agent.nk") };
-    }
-  }
-  if (seedFile === undefined) {
-    throw usage(
-      "events accept-hole needs --seed-file <file> of the hub's agent (nats.agentSeedFile in its configuration)",
-    );
-  }
-  const { url } = await findNode(server === undefined ? {} : { server });
-  return { url, seedFile };
 }
