@@ -57,3 +57,8 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import("./completion.ts"),
   },
 ];
+  {
+    name: "check-contracts",
+    summary: "whether domains may replicate as a file says, before any daemon has it",
+    load: () => import("./check-contracts.ts"),
+  },

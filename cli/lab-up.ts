@@ -35,15 +35,18 @@ export function registerLabUp(lab: Command): void {
     )
     .option("--dir <folder>", "where everything is kept", defaultLabDir)
     .option("--json", "print one JSON line when the fleet is ready, and nothing else")
+    .option(
+      "--contracts <file>",
+      "how domains replicate, as at the key contracts of a configuration (default: as last time)",
+    )
     .option("--bare", "nats-servers and links alone, without our daemons")
     .addOption(new Option("--standby").hideHelp())
     .addOption(new Option("--cluster").hideHelp())
-    .addOption(new Option("--contracts <file>").hideHelp())
     .action(labUp);
 }
 
 async function labUp(options: LabUpOptions): Promise<void> {
-  for (const name of ["standby", "cluster", "contracts"] as const) {
+  for (const name of ["standby", "cluster"] as const) {
     if (options[name] !== undefined) throw usage(`lab up: --${name} is not offered yet; leave it out`);
   }
   const leaves = options.leaves === undefined ? undefined : parseWantedLeaves(options.leaves);
@@ -51,13 +54,18 @@ async function labUp(options: LabUpOptions): Promise<void> {
   const end = new AbortController();
   const hurry = new AbortController();
   const signalled = endOnSignals(end, hurry);
-  const { Lab } = await import("../lab/lab.ts");
+  const [{ Lab }, { readContractsFile }] = await Promise.all([
+    import("../lab/lab.ts"),
+    import("../lab/lab-contracts.ts"),
+  ]);
+  const contracts = options.contracts === undefined ? undefined : await readContractsFile(options.contracts);
   if (!options.json) say(styleText("dim", `Starting a fleet in ${options.dir} …`));
   let lab: RunningLab;
   try {
     lab = await Lab.up({
       dir: options.dir,
       ...(leaves !== undefined && { leaves }),
+      ...(contracts !== undefined && { contracts }),
       daemons: !options.bare,
       onNotice: (line) => say(options.json ? line : `${styleText("dim", clock())}  ${line}`),
       signal: end.signal,

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
+import { logRetentionDays } from "../shared/consistency/contract/log-retention-days.ts";
 import type { Daemon } from "../shared/daemon/daemon-command.ts";
 import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { Discovery } from "../shared/discovery/discovery.ts";
@@ -72,6 +73,7 @@ export class Coordinator implements Daemon {
       log,
       stillLeads: async () => {
         await this.#leadership?.turn();
+      contractsHash: () => this.#frame.server.contractsHash,
         return this.#leadership?.leads ?? false;
       },
     });
@@ -94,7 +96,7 @@ export class Coordinator implements Daemon {
     this.#retention = new LogRetention({
       nc,
       inboxPrefix: inboxPrefix(this.#config.node),
-      retentionMs: LogRetention.ofDays(config.log.retentionDays),
+      retentionMs: this.#retentionMs(),
       renewReign: () => this.#sequencer?.renew() ?? false,
       log: this.#frame.log,
     });
@@ -131,7 +133,8 @@ export class Coordinator implements Daemon {
     this.#routing.configure(this.#config);
     await this.#discovery.configure(config.discovery);
     this.#own.reconfigure(this.#config);
-    if (this.#retention) this.#retention.retentionMs = LogRetention.ofDays(config.log.retentionDays);
+    if (this.#leadership?.leads) await this.#state.keep(this.#config);
+    if (this.#retention) this.#retention.retentionMs = this.#retentionMs();
     this.#frame.log.info(
       { leaves: config.leaves.length },
       "reloaded: leaves, contracts, discovery, routing, health, log level, outbox, log",
@@ -177,6 +180,11 @@ export class Coordinator implements Daemon {
         this.#totals.count(events, refused);
         for (const { appendedUs } of events) {
           this.#frame.metrics.observe(
+  #retentionMs(): number {
+    const { log } = this.#config;
+    return LogRetention.ofDays(logRetentionDays(log.retentionDays, this.#frame.server.contracts));
+  }
+
             "cim_event_processing_duration_seconds",
             (nowMs - appendedUs / 1000) / 1000,
           );

@@ -5,6 +5,7 @@ import { answerControl } from "./control-answers.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { daemonCommand, daemonEnvironment } from "./daemon-command.ts";
 import { type FleetDocument, leafDocument } from "./fleet-document.ts";
+import { labContracts } from "./lab-contracts.ts";
 import { LabError } from "./lab-error.ts";
 import { LabFolder, type LabMemory } from "./lab-folder.ts";
 import { LabNode } from "./lab-node.ts";
@@ -13,6 +14,7 @@ import { type NodeChanges, writeFleetFiles } from "./node-files.ts";
 import {
   checkLeafName,
   checkWantedLeaves,
+  type DeclaredContracts,
   hubName,
   labHost,
   nodePaths,
@@ -34,6 +36,8 @@ export type LabOptions = NodeChanges & {
   readonly dir: string;
   /** Default: the fleet that ran here last, at first 2. */
   readonly leaves?: WantedLeaves;
+  /** Of every node, as at the key `contracts` of a configuration. Default: those of the last time, at first none. */
+  readonly contracts?: DeclaredContracts;
   /** Default true. false: nats-servers and links alone, to measure or break the bare engine. */
   readonly daemons?: boolean;
   /** Of the servers and daemons; default: this process's. */
@@ -57,6 +61,7 @@ export class Lab implements AsyncDisposable {
   readonly #nodes = new Map<string, LabNode>();
   readonly #links = new Map<string, LinkProxy>();
   #changes: NodeChanges;
+  #contracts: DeclaredContracts = {};
   #control: ControlSocket | undefined;
   #starting: Promise<unknown> = Promise.resolve();
   #adding: Promise<unknown> = Promise.resolve();
@@ -188,6 +193,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
+    this.#contracts = await labContracts(this.dir, this.#options.contracts);
     await this.#addNodes(planFleet(this.#folder.previous, this.#options.leaves));
     const included = [...this.#nodes.values()].filter(({ included }) => included);
     this.#checkOpen();
@@ -282,6 +288,6 @@ export class Lab implements AsyncDisposable {
   }
 
   async #writeFiles(fleet: readonly NodeState[]): Promise<void> {
-    await writeFleetFiles(this.dir, fleet, this.#changes, this.#env);
+    await writeFleetFiles(this.dir, fleet, this.#contracts, this.#changes, this.#env);
   }
 }

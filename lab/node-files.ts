@@ -5,7 +5,7 @@ import { ensureSeedFile } from "../shared/nats/nkeys.ts";
 import { writeServerConfig } from "../shared/nats/write-server-config.ts";
 import { errorText } from "../shared/protocol/error-text.ts";
 import { LabError } from "./lab-error.ts";
-import { configDocument, nodePaths } from "./node-plan.ts";
+import { configDocument, type DeclaredContracts, nodePaths } from "./node-plan.ts";
 import { type NodeState, writeDurably } from "./state.ts";
 
 /** How a test or bench wants nodes other than the lab would have them. */
@@ -34,6 +34,7 @@ export async function makeLabFolder(path: string): Promise<void> {
 export async function writeFleetFiles(
   labDir: string,
   fleet: readonly NodeState[],
+  contracts: DeclaredContracts,
   changes: NodeChanges,
   env: NodeJS.ProcessEnv,
 ): Promise<void> {
@@ -45,7 +46,7 @@ export async function writeFleetFiles(
     if (node.role === "leaf") keys.set(node.name, (await ensureSeedFile(`${data}/link.nk`)).publicKey);
   }
   const written = fleet.map((node) => {
-    const document = configDocument(node, fleet, keys, labDir);
+    const document = configDocument(node, fleet, keys, labDir, contracts);
     const changed = changes.configure?.(document) ?? document;
     return { node, document: changed, config: nodeConfig(changed, nodePaths(labDir, node.name).config, env) };
   });

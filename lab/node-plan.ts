@@ -13,6 +13,9 @@ const nodeName = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** How many leaves (`leaf1`, `leaf2`, …), or which. */
 export type WantedLeaves = number | readonly string[];
 
+/** How domains replicate, as at the key `contracts` of every node's configuration. */
+export type DeclaredContracts = NonNullable<ConfigDocument["contracts"]>;
+
 /** A node before its ports are known: `wishes` are those it had. */
 export type PlannedNode = Omit<NodeState, "ports" | "nats" | "daemon"> & {
   readonly wishes: Partial<NodeState["ports"]>;
@@ -129,6 +132,7 @@ export function configDocument(
   fleet: readonly NodeState[],
   linkKeys: ReadonlyMap<string, string>,
   labDir: string,
+  contracts: DeclaredContracts,
 ): ConfigDocument {
   const leaves = fleet.filter(({ role }) => role === "leaf");
   const common = {
@@ -136,6 +140,7 @@ export function configDocument(
     ...(node.region !== undefined && { region: node.region }),
     capabilities: node.capabilities,
     dataDir: nodePaths(labDir, node.name).data,
+    contracts,
     http: `${labHost}:${node.ports.http}`,
   };
   const nats = {

@@ -18,6 +18,8 @@ export interface FleetWatchInit {
   readonly config: Config;
   readonly conditions: Conditions;
   readonly log: Log;
+  /** Of the hub's own contracts, by now. */
+  readonly contractsHash: () => string;
   /** After the fleet took a heartbeat over. */
   readonly onHeard?: (heartbeat: Heartbeat) => void;
 }
@@ -90,7 +92,11 @@ export class FleetWatch implements AsyncDisposable {
     const { fleet, conditions } = this.#init;
     for (const { name, rttMs } of links) fleet.onRoundTrip(name, rttMs);
     const contested = this.#contested.names(nowMs);
-    for (const { name } of nodes) {
+    const own = this.#init.contractsHash();
+    for (const { name, contracts, health } of nodes) {
+      // Of a node that is away nothing is known but what it had.
+      const differs = health.state === "up" && contracts !== null && contracts !== own;
+      conditions.set(differs, "contracts-differ", { node: name, theirs: contracts ?? "", own }, name);
       const twice = contested.includes(name) || fleet.isDuplicate(name, nowMs);
       conditions.set(twice, "duplicate-name", { node: name }, name);
       const seconds = fleet.clockSkew(name);

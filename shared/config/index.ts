@@ -1,4 +1,5 @@
 /** Configuration of the daemons: one JSON document each, checked once, with `CIM_*` overrides. */
+export { type CheckedContracts, checkContracts, checkContractsCommand } from "./check-contracts.ts";
 export { type CommandResult, checkConfigCommand, printSchema } from "./config-commands.ts";
 export { configNotes } from "./config-notes.ts";
 export type { ConfigDocument } from "./config-schema.ts";

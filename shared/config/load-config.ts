@@ -27,6 +27,16 @@ export function parseConfig(document: unknown, env: Environment = {}): Config {
 
 /** Like `loadConfig`, but gives every fault instead of throwing the first. */
 export function checkConfig(path: string, env: Environment): CheckedConfig {
+  const read = readDocument(path);
+  return read.ok ? checkDocument(read.document, env) : read;
+}
+
+/** A file's JSON, or why there is none. */
+export type ReadDocument =
+  | { readonly ok: true; readonly document: unknown }
+  | { readonly ok: false; readonly faults: readonly Fault[]; readonly cause?: unknown };
+
+export function readDocument(path: string): ReadDocument {
   let text: string;
   try {
     text = readFileSync(path, "utf8").replace(/^\uFEFF/, "");
@@ -38,7 +48,7 @@ export function checkConfig(path: string, env: Environment): CheckedConfig {
     const problem = `is not JSON at line ${fault.line}, column ${fault.column}: ${fault.problem}`;
     return { ok: false, faults: [{ path: "", problem, write: "one JSON object" }] };
   }
-  return checkDocument(JSON.parse(text), env);
+  return { ok: true, document: JSON.parse(text) };
 }
 
 /** Checks a document that is already parsed JSON. Never throws, whatever the document is. */
@@ -74,10 +84,10 @@ function unreadable(cause: unknown): Fault {
       return {
         path: "",
         problem: "there is no such file",
-        write: "the path of a configuration after --config",
+        write: "the path of one that is there",
       };
     case "EISDIR":
-      return { path: "", problem: "is a folder", write: "the path of a file after --config" };
+      return { path: "", problem: "is a folder", write: "the path of a file" };
     case "EACCES":
       return { path: "", problem: "may not be read by this user", write: "a file that this user can read" };
     default:

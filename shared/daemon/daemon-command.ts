@@ -1,5 +1,12 @@
 import { parseArgs } from "node:util";
-import { type Config, checkConfigCommand, loadConfig, printSchema } from "../config/index.ts";
+import {
+  type CommandResult,
+  type Config,
+  checkConfigCommand,
+  checkContractsCommand,
+  loadConfig,
+  printSchema,
+} from "../config/index.ts";
 import { ensureSeedFile } from "../nats/nkeys.ts";
 import { serverConfigText, writeServerConfig } from "../nats/write-server-config.ts";
 import { VERSION } from "../observe/build-info.ts";
@@ -21,7 +28,13 @@ export interface DaemonProgram {
 /** After SIGTERM a daemon has so long to end in order; what it leaves undone, its next start does. */
 const STOP_TIMEOUT_MS = 10_000;
 
-const FILE_VERBS = new Set(["check-config", "print-nats-config", "write-nats-config", "print-link-key"]);
+const FILE_VERBS = new Set([
+  "check-config",
+  "check-contracts",
+  "print-nats-config",
+  "write-nats-config",
+  "print-link-key",
+]);
 
 /** Errors with an exit code of their own are one clear line. */
 interface Refusal extends Error {
@@ -42,7 +55,7 @@ export async function runDaemon(program: DaemonProgram, argv: readonly string[])
 }
 
 async function command(program: DaemonProgram, argv: readonly string[]): Promise<number | undefined> {
-  const usage = `usage: ${program.name} --config FILE | check-config FILE | print-schema | print-nats-config FILE | write-nats-config FILE | print-link-key FILE | --version`;
+  const usage = `usage: ${program.name} --config FILE | check-config FILE | check-contracts FILE [--json] | print-schema | print-nats-config FILE | write-nats-config FILE | print-link-key FILE | --version`;
   const { values, positionals } = parse(argv, usage);
   if (values.version) return say(VERSION);
   if (values.help) return say(usage);
@@ -53,11 +66,10 @@ async function command(program: DaemonProgram, argv: readonly string[]): Promise
   if (verb !== undefined && !FILE_VERBS.has(verb)) throw usageError(`"${verb}" is no command; ${usage}`);
   if (path === undefined) throw usageError(verb === undefined ? usage : `${verb} needs a FILE; ${usage}`);
   switch (verb) {
-    case "check-config": {
-      const { text, exitCode } = checkConfigCommand(path, process.env);
-      (exitCode === 0 ? process.stdout : process.stderr).write(text);
-      return exitCode;
-    }
+    case "check-config":
+      return tell(checkConfigCommand(path, process.env));
+    case "check-contracts":
+      return tell(await checkContractsCommand(path, process.env, { json: values.json }), values.json);
     case "print-nats-config":
       return say(await serverConfigText(loadConfig(path, process.env)));
     case "write-nats-config":
@@ -131,6 +143,7 @@ function parse(argv: readonly string[], usage: string) {
       options: {
         config: { type: "string" },
         help: { type: "boolean", short: "h" },
+        json: { type: "boolean" },
         version: { type: "boolean" },
       },
     });
@@ -141,6 +154,12 @@ function parse(argv: readonly string[], usage: string) {
 
 function usageError(message: string): Refusal {
   return Object.assign(new Error(message), { exitCode: 2 });
+}
+
+/** Faults are told on stderr; a document that was asked for is on stdout whatever it says. */
+function tell({ text, exitCode }: CommandResult, isDocument = false): number {
+  (exitCode === 0 || isDocument ? process.stdout : process.stderr).write(text);
+  return exitCode;
 }
 
 function say(text: string): number {

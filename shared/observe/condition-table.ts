@@ -260,6 +260,15 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 0,
     affectsReadiness: true,
   },
+  "contracts-differ": {
+    severity: "error",
+    title: "Contracts differ",
+    text: "{node|A node} has other contracts than this hub ({theirs|other ones}, not {own|the hub's}): it may let in what the log refuses, or come to other states.",
+    whatToDo:
+      "Give {node|the node} and the hub the same contracts, sync.mode and sync.conflictResolution, and the same files as modules, and reload both; check-contracts shows the hash of a file.",
+    timeToVisibleMs: 5_000,
+    affectsReadiness: false,
+  },
   "discovery-outage": {
     severity: "warning",
     title: "Discovery is blind",

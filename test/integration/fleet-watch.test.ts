@@ -16,6 +16,7 @@ import { heartbeatOf } from "../support/heartbeat.ts";
 import { startNatsFleet } from "../support/nats-fleet.ts";
 
 const HOUR_MS = 3_600_000;
+const HUB_CONTRACTS = "00000000000000aa";
 const bound = { timeoutMs: 30_000 };
 
 /** A hub's fleet over a real link to `leaf1`, whose agent says what the test wants. */
@@ -34,7 +35,10 @@ async function scene() {
   );
   const fleet = new Fleet(config, Date.now());
   const conditions = new Conditions();
-  const watch = stack.use(new FleetWatch({ fleet, config, conditions, log: pino({ enabled: false }) }));
+  const log = pino({ enabled: false });
+  const watch = stack.use(
+    new FleetWatch({ fleet, config, conditions, log, contractsHash: () => HUB_CONTRACTS }),
+  );
   await watch.start(nc);
   const onChange = watch.onLink.bind(watch);
   const links = stack.use(new LinkWatch({ nc: await servers.connect("hub", "sys"), onChange }));
@@ -64,7 +68,7 @@ async function scene() {
         clearInterval(timer);
       }
     },
-    has: (code: "clock-skewed" | "duplicate-name") => conditions.has(code, "leaf1"),
+    has: (code: "clock-skewed" | "contracts-differ" | "duplicate-name") => conditions.has(code, "leaf1"),
     leaf: () => fleet.get("leaf1", Date.now()),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
@@ -93,5 +97,27 @@ test("two agents of one name are told for as long as there are two", async () =>
     () => [{ run: "a" }],
     "one of them alone",
     () => !has("duplicate-name"),
+  );
+});
+
+test("a node with other contracts than the hub's is named, and no other", async () => {
+  await using its = await scene();
+  const { saying, has, leaf } = its;
+  const isUp = () => leaf()?.health.state === "up";
+  // One that is too old to say which it has is not accused.
+  await saying(
+    () => [{}],
+    "an agent that says nothing of contracts",
+    () => isUp() && !has("contracts-differ"),
+  );
+  await saying(
+    () => [{ contracts: "00000000000000bb" }],
+    "other contracts",
+    () => isUp() && has("contracts-differ"),
+  );
+  await saying(
+    () => [{ contracts: HUB_CONTRACTS }],
+    "the same contracts",
+    () => isUp() && !has("contracts-differ"),
   );
 });

@@ -35,7 +35,7 @@ describe("a configuration's file", () => {
   it("that is missing, a folder or not JSON is one line with its path", () => {
     const missing = join(folder, "none.json");
     expect(messageOf(missing)).toBe(
-      `${missing}: there is no such file; write the path of a configuration after --config`,
+      `${missing}: there is no such file; write the path of one that is there`,
     );
     expect(messageOf(folder)).toMatch(/: is a folder; write /);
     const broken = file("broken.json", '{\n  "node": "hub",\n}');

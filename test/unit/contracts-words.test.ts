@@ -11,6 +11,7 @@ import {
 } from "../../shared/consistency/contract/contract.ts";
 import { contractsHash } from "../../shared/consistency/contract/contracts-hash.ts";
 import { contractsFrom } from "../../shared/consistency/contract/declared-contracts.ts";
+import { logRetentionDays } from "../../shared/consistency/contract/log-retention-days.ts";
 import { OFFERED_MODES, PAIRS, pairOf } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
 import { copyDomains, subscriptionOf } from "../../shared/consistency/contract/subscribers.ts";
 
@@ -117,6 +118,18 @@ describe("the hash", () => {
 
   it("is of what a module holds, not of where it lies", () => {
     expect(hash({ a: { module: "/x/m.js" } })).toBe(hash({ a: { module: "/y/m.js" } }));
+  });
+});
+
+describe("the log's retention", () => {
+  it("is that of the domain that is kept longest, and never shorter than its own", () => {
+    const days = (...of: (number | null)[]) => {
+      const declared = Object.fromEntries(of.map((retentionDays, at) => [`d${at}`, { retentionDays }]));
+      return logRetentionDays(30, contractsFrom(usual, declared, noModules));
+    };
+    expect(days()).toBe(30);
+    expect(days(null)).toBe(30);
+    expect(days(null, 90, 400)).toBe(400);
   });
 });
 

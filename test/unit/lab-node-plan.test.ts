@@ -43,10 +43,12 @@ describe("the lab's plan", () => {
     const fleet = started(2);
     const keys = new Map(["leaf1", "leaf2"].map((name) => [name, createUserKey().publicKey]));
     for (const node of fleet) {
-      const checked = checkDocument(configDocument(node, fleet, keys, "/tmp/lab"));
-      expect(checked).toMatchObject({ ok: true });
+      const checked = checkDocument(
+        configDocument(node, fleet, keys, "/tmp/lab", { orders: { mode: "strong" } }),
+      );
+      expect(checked).toMatchObject({ ok: true, config: { contracts: { orders: { mode: "strong" } } } });
     }
-    const hub = configDocument(fleet[0] as (typeof fleet)[0], fleet, keys, "/tmp/lab");
+    const hub = configDocument(fleet[0] as (typeof fleet)[0], fleet, keys, "/tmp/lab", {});
     expect(hub.leaves?.map(({ name, publicKey }) => [name, publicKey])).toEqual([...keys]);
   });
 
