@@ -7,6 +7,7 @@ import type { GroupReader } from "./reader/group-reader.ts";
 import type { NamedReader, NamedReaderOptions } from "./reader/named-reader.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
 import type { Subscription } from "./reader/subscription.ts";
+import type { AggregateState } from "./state/aggregate-state.ts";
 
 export interface ConnectCimOptions {
   /** The node's own nats-server, as `nats://127.0.0.1:4222` (the default): writing needs no link to anywhere. */
@@ -106,6 +107,18 @@ export interface CimClient extends AsyncDisposable {
    */
   find(eventId: string, options?: FindOptions): Promise<Found>;
   /**
+   * What the events of an aggregate come to, by the resolver that its domain is declared with (`contracts`), as this node knows
+   * it now: its own events at once, others' as they come into its log or copy. What builds on it says so:
+   *
+   * ```ts
+   * const { value, version } = await cim.state<{ price: number }>("goods", "7");
+   * await cim.append({ domain: "goods", aggregate: "7", type: "Repriced", data: { price: (value?.price ?? 0) + 1 }, seen: version });
+   * ```
+   *
+   * @throws {StateUnavailable} it can't be told here; the message says why
+   */
+  state<T = unknown>(domain: string, aggregate: string): Promise<AggregateState<T>>;
+  /**
    * As one of a group of processes under one durable name: each aggregate's events go to one of them at a time, in order.
    * Processes come and go; what was not saved when a partition moves comes again, to the one that has it then. A process that is
    * gone is found out by `group.leaseMs`; one that was paused can save nothing of what has moved: `ReaderTaken`, on which its loop
@@ -144,7 +157,7 @@ export interface CimClient extends AsyncDisposable {
   command(command: CommandToSend, options?: CommandOptions): Promise<CommandAnswer>;
   /**
    * Handles the commands of a kind that are routed to this node. Programs on one node share them. A repeated id is answered
-   * from memory, as long as this program lives and remembers it; what must hold longer, make part of what is appended.
+   * from the node's memory, ten minutes long (`HandleOptions.memory`); what must hold longer, make part of what is appended.
    *
    * ```ts
    * await using handling = cim.handle("orders", "PlaceOrder", async ({ id, data }) => {

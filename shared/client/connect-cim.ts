@@ -35,6 +35,8 @@ import { GroupReader } from "./reader/group-reader.ts";
 import { NamedReader, type NamedReaderOptions } from "./reader/named-reader.ts";
 import type { SubscribeOptions } from "./reader/subscribe-options.ts";
 import { Subscription } from "./reader/subscription.ts";
+import type { AggregateState } from "./state/aggregate-state.ts";
+import { AggregateReader } from "./state/read-aggregate.ts";
 import { CommitWriter } from "./strong/commit-writer.ts";
 import { encodeCommit, isStrongEvent, refuseStrongBatch } from "./strong/encode-commit.ts";
 import type { Stored } from "./write-outcome.ts";
@@ -63,6 +65,7 @@ export type { CommandAnswer, CommandOptions, CommandToSend } from "./commands/se
 export type { EventToAppend } from "./event-to-append.ts";
 export type { FindOptions, Found } from "./find-event.ts";
 export * from "./reader/reader-api.ts";
+export { type AggregateState, type StateSibling, StateUnavailable } from "./state/aggregate-state.ts";
 export { HubUnavailable } from "./strong/hub-unavailable.ts";
 
 const DEFAULT_URL = "nats://127.0.0.1:4222";
@@ -135,6 +138,7 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
       queue,
       commits: new CommitWriter({ nc, node, watch, timeoutMs, limits: queue.limits }),
       clock: new AppendClock(node, options.nowMs),
+      states: new AggregateReader(nc, node, timeoutMs),
     });
   } catch (error) {
     await nc.close();
@@ -149,6 +153,7 @@ interface ClientParts {
   readonly queue: AppendQueue;
   readonly commits: CommitWriter;
   readonly clock: AppendClock;
+  readonly states: AggregateReader;
 }
 
 class ConnectedClient implements CimClient {
@@ -157,20 +162,20 @@ class ConnectedClient implements CimClient {
   readonly #limits: AppendLimits;
   readonly #queue: AppendQueue;
   readonly #commits: CommitWriter;
-  readonly #clock: AppendClock;
+  readonly #stamp: (seen: string | undefined) => string;
+  readonly #states: AggregateReader;
   #closing: Promise<void> | undefined;
   #routes: KeptRoutes | undefined;
 
-  constructor({ nc, node, limits, queue, commits, clock }: ClientParts) {
+  constructor({ nc, node, limits, queue, commits, clock, states }: ClientParts) {
     this.#nc = nc;
     this.node = node;
     this.#limits = limits;
     this.#queue = queue;
     this.#commits = commits;
-    this.#clock = clock;
+    this.#stamp = (seen) => clock.stamp(seen);
+    this.#states = states;
   }
-
-  readonly #stamp = (seen: string | undefined) => this.#clock.stamp(seen);
 
   async append(event: EventToAppend, options?: AppendOptions): Promise<Appended> {
     const [appended] = await this.#append([event], options);
@@ -184,6 +189,11 @@ class ConnectedClient implements CimClient {
   async find(eventId: string, options: FindOptions = {}): Promise<Found> {
     if (this.#closing !== undefined) throw new ClientClosed();
     return await findEvent(this.#nc, this.node, eventId, options);
+  }
+
+  async state<T>(domain: string, aggregate: string): Promise<AggregateState<T>> {
+    if (this.#closing !== undefined) throw new ClientClosed();
+    return (await this.#states.read(domain, aggregate)) as AggregateState<T>;
   }
 
   subscribe(options: GroupReaderOptions): GroupReader;

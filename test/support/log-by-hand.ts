@@ -1,15 +1,32 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type OutgoingMessage, writeGuarded } from "../../shared/nats/batch-publisher.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
-import { streamState } from "../../shared/nats/jetstream-api.ts";
+import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
-import { carriedHeaders, headerLine } from "../../shared/protocol/headers.ts";
+import { carriedHeaders, headerLine, headerValue } from "../../shared/protocol/headers.ts";
 import { eventId } from "../../shared/protocol/identity.ts";
 import { HEADER, STREAM } from "../../shared/protocol/names.ts";
-import { formatLogPosition, type LogPosition, type Reign } from "../../shared/protocol/reign.ts";
+import {
+  formatLogPosition,
+  type LogPosition,
+  parseLogPosition,
+  type Reign,
+} from "../../shared/protocol/reign.ts";
 import { controlRecordPublishSubject, logPublishSubject } from "../../shared/protocol/subjects.ts";
 
 const MAX_AT_ONCE = 500;
+
+export interface EventByHand {
+  readonly node: string;
+  readonly aggregate: string;
+  readonly data?: unknown;
+  /** In the place of `data`. */
+  readonly body?: Uint8Array;
+  readonly domain?: string;
+  readonly type?: string;
+  /** `Cim-Clock`. */
+  readonly clock?: string;
+}
 
 /** Writes a log without a sequencer, so that a test decides what comes when. */
 export class LogByHand {
@@ -17,6 +34,7 @@ export class LogByHand {
   #at: LogPosition | undefined;
   #reign: Reign = { epoch: 1, id: "aa" };
   readonly #taken = new Map<string, number>();
+  readonly #written = new Map<string, number>();
   incarnation = 1;
 
   constructor(nc: NatsConnection) {
@@ -59,6 +77,52 @@ export class LogByHand {
       );
     }
     await this.#write(messages);
+  }
+
+  /** One event of another node, as its publisher wrote it. */
+  async event(
+    node: string,
+    seq: number,
+    event: { readonly subject: string; readonly body: string; readonly headerText?: string },
+  ): Promise<void> {
+    const { subject, body, headerText = "" } = event;
+    const message = { seq, timeUs: Date.now() * 1000, subject, headerText, body: Buffer.from(body) };
+    await this.#write([this.#entry(node, message)]);
+  }
+
+  /** Events of other nodes, each with what it says and, where it matters, its clock. */
+  async events(given: readonly EventByHand[]): Promise<void> {
+    const messages = given.map(
+      ({ node, aggregate, data, domain = "person", type = "Changed", clock, body }) => {
+        const seq = (this.#written.get(node) ?? 0) + 1;
+        this.#written.set(node, seq);
+        const id = headerLine(HEADER.msgId, `${node}-${this.incarnation}-${seq}`);
+        return this.#entry(node, {
+          seq,
+          timeUs: Date.now() * 1000,
+          subject: `cim.events.${domain}.${aggregate}.${type}`,
+          headerText: id + (clock === undefined ? "" : headerLine(HEADER.clock, clock)),
+          body: body ?? Buffer.from(JSON.stringify(data)),
+        });
+      },
+    );
+    await this.#write(messages);
+  }
+
+  /** Goes back to an index, as a log that was restored: what stands in the stream behind it is deleted. */
+  async restoredTo(index: number, reign: Reign): Promise<void> {
+    const { first_seq: first, last_seq: last } = await streamState(this.#nc, STREAM.events);
+    for (let seq = last; seq >= first; seq--) {
+      const message = await getMessage(this.#nc, STREAM.events, { seq });
+      const at = parseLogPosition(headerValue(message?.headerText ?? "", HEADER.log));
+      if (at && at.index <= index) {
+        this.#at = at;
+        break;
+      }
+      if (message)
+        await jetStreamApi(this.#nc, `STREAM.MSG.DELETE.${STREAM.events}`, { seq, no_erase: true });
+    }
+    await this.reign(reign.epoch, reign.id);
   }
 
   #entry(node: string, message: StoredMessage): OutgoingMessage {

@@ -4,6 +4,7 @@ import { EventRejected } from "../../shared/client/append-errors.ts";
 import { encodeEvent } from "../../shared/client/event-to-append.ts";
 import { formatVersion, parseVersion } from "../../shared/client/state/state-version.ts";
 import { parseClock } from "../../shared/consistency/clock/clock-header.ts";
+import { NO_CONTRACTS } from "../../shared/consistency/contract/contract.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
 
@@ -52,7 +53,7 @@ test("what is no version is refused in one line", () => {
 });
 
 test("the clock is a header of the event, and callers can't write their own", () => {
-  const limits = { eventBytes: 1_000_000, node: "leaf1" };
+  const limits = { eventBytes: 1_000_000, node: "leaf1", contracts: NO_CONTRACTS };
   const stamp = (seen: string | undefined) => new AppendClock("leaf1", () => 9).stamp(seen);
   const { message } = encodeEvent({ domain: "d", type: "T" }, limits, stamp);
   expect(headerValue(message.headerText, "Cim-Clock")).toBe("9.0");
