@@ -35,6 +35,9 @@ export class HandlerWatch {
   /** The server's counts of subscriptions made and ended when the list was read. */
   #counted = "";
   #listeners: Listeners | undefined;
+  /** A list that is being read, and one that will be after it. */
+  #running: Promise<void> | undefined;
+  #next: Promise<Listeners> | undefined;
 
   constructor(init: HandlerWatchInit) {
     this.#init = init;
@@ -65,8 +68,25 @@ export class HandlerWatch {
     clearInterval(this.#timer);
   }
 
-  /** Who listens now. @throws what the client throws: the server does not answer */
-  async list(): Promise<Listeners> {
+  /**
+   * Who listens now, read once for all that ask meanwhile; not in a reading that has begun, which may know less than they.
+   * @throws what the client throws: the server does not answer
+   */
+  list(): Promise<Listeners> {
+    this.#next ??= (this.#running ?? Promise.resolve()).then(() => {
+      const reading = this.#read();
+      this.#next = undefined;
+      const ended = reading.then(
+        () => {},
+        () => {},
+      );
+      this.#running = ended;
+      return reading;
+    });
+    return this.#next;
+  }
+
+  async #read(): Promise<Listeners> {
     const { sys, node } = this.#init;
     const nc = sys();
     if (nc === undefined || nc.info === undefined) return NOBODY_LISTENS;

@@ -1,5 +1,5 @@
 import { type DeclaredModes, strongDomains } from "../consistency/contract/strong-domains.ts";
-import { commandMappings } from "../protocol/commands.ts";
+import { COMMAND_SUBJECT, commandMappings } from "../protocol/commands.ts";
 import { commitMappings, NO_STRONG_DOMAINS, type StrongDomains } from "../protocol/commit.ts";
 import type { ProgramUserName } from "../protocol/names.ts";
 import { SUBJECT } from "../protocol/subjects.ts";
@@ -182,7 +182,7 @@ function dialingHubs({ nats, heartbeat }: ServerConfigInput): ConfigBlock | unde
   if (nats.hubs.length === 0) return undefined;
   const patience = LINK_PATIENCE[heartbeat.preset];
   // Each node has streams of its own on these subjects: let through, one publish is stored twice.
-  const localSubjects = [SUBJECT.allEvents, SUBJECT.allLog, SUBJECT.readers];
+  const localSubjects = [SUBJECT.allEvents, SUBJECT.allLog, SUBJECT.readers, COMMAND_SUBJECT.remembered];
   return {
     reconnect: patience.relinkInterval,
     remotes: [

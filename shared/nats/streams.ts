@@ -1,5 +1,6 @@
 import type { Contracts } from "../consistency/contract/contract.ts";
 import { CONTRACTS_METADATA, encodeContracts } from "../consistency/contract/published-contracts.ts";
+import { COMMAND_SUBJECT } from "../protocol/commands.ts";
 import { PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { BUCKET, STREAM } from "../protocol/names.ts";
 import { EVENTS_PREFIX, LOG_PREFIX, SUBJECT } from "../protocol/subjects.ts";
@@ -10,8 +11,8 @@ export interface StreamDefinition {
   readonly subjects: readonly string[];
   readonly subject_transform?: { readonly src: string; readonly dest: string };
   readonly retention: "limits";
-  readonly storage: "file";
-  readonly discard: "new";
+  readonly storage: "file" | "memory";
+  readonly discard: "new" | "old";
   readonly num_replicas: number;
   /** -1: without limit, here and below. */
   readonly max_bytes: number;
@@ -32,7 +33,7 @@ export interface StreamDefinition {
 /** What of a daemon's configuration decides its streams. */
 export interface StreamsInput {
   readonly role: "hub" | "leaf";
-  readonly nats: { readonly maxPayload: number };
+  readonly nats: { readonly maxPayload: number; readonly maxMemory: number };
   readonly outbox: { readonly maxBytes: number };
   readonly log: { readonly maxBytes: number | null };
   readonly sync: { readonly enabled: boolean };
@@ -118,6 +119,26 @@ export function readersStream(): StreamDefinition {
   return { ...KEPT, name: STREAM.readers, subjects: [SUBJECT.readers], max_msgs_per_subject: 1 };
 }
 
+const ANSWERS_MAX_BYTES = 16 * 1024 * 1024;
+const ANSWERS_MAX_AGE_MS = 600_000;
+
+/**
+ * What programs on a leaf have answered, by the ids of commands, for those that come again. A memory and no more: what it
+ * forgets is done again. @param maxMemory what JetStream may use of the machine's memory, bytes
+ */
+export function answersStream({ maxMemory }: { readonly maxMemory: number }): StreamDefinition {
+  return {
+    ...KEPT,
+    name: STREAM.answers,
+    subjects: [COMMAND_SUBJECT.remembered],
+    storage: "memory",
+    discard: "old",
+    max_bytes: Math.min(ANSWERS_MAX_BYTES, Math.floor(maxMemory / 2)),
+    max_age: ANSWERS_MAX_AGE_MS * NS_PER_MS,
+    max_msgs_per_subject: 1,
+  };
+}
+
 /** A KV bucket as the NATS clients expect one (ADR-8), and with atomic batches, which they do not ask for. */
 export function bucketStream(bucket: string): StreamDefinition {
   return {
@@ -142,6 +163,7 @@ export function wantedStreams(config: StreamsInput, contracts?: Contracts): Stre
     refusedStream(),
     readersStream(),
     ...(hub || config.sync.enabled ? [eventsStream({ maxBytes: hub ? config.log.maxBytes : null })] : []),
+    ...(hub ? [] : [answersStream(config.nats)]),
     ...(hub ? [bucketStream(BUCKET.nodes), bucketStream(BUCKET.control)] : []),
   ];
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { STREAM } from "./names.ts";
 import { isDomain, isToken } from "./subjects.ts";
 
 // Commands: requests that the coordinator routes to a leaf. The way of one, from a program on leaf1 to one on leaf2:
@@ -44,6 +45,10 @@ export const answerSubject = (node: string, caller: string, inbox: string): stri
 export const answeredSubject = (caller: string, inbox: string): string =>
   `cim.node.${caller}.answered.${inbox}`;
 
+/** What programs on a node remember of a command, by a hash of its id. Never leaves the node. */
+export const rememberedSubject = (domain: string, command: string, hash: string): string =>
+  `cim.answers.${domain}.${command}.${hash}`;
+
 export const COMMAND_SUBJECT = {
   /** All that programs send. */
   all: `${COMMANDS}>`,
@@ -53,6 +58,8 @@ export const COMMAND_SUBJECT = {
   routeAsked: "cim.coordinator.*.route.>",
   /** Something that routes depend on is other than it was. */
   fleetChanged: "cim.fleet.changed",
+  /** All that is remembered. */
+  remembered: "cim.answers.>",
   /** All answers, on their way to the caller's node. */
   answered: "cim.node.*.answered.>",
   /** Where the coordinator hears that nobody listened: the server says so to the publisher's own subscription. */
@@ -76,7 +83,13 @@ export function programCommandRights(node: string, role: "hub" | "leaf") {
   return role === "hub"
     ? { sent: [...asks, "cim.node.*.commands.>"], heard: [...hears, nodeAnswered(node)] }
     : {
-        sent: [...asks, `cim.coordinator.${node}.direct.>`, `${routedCommandPrefix(node)}>`],
+        sent: [
+          ...asks,
+          `cim.coordinator.${node}.direct.>`,
+          `${routedCommandPrefix(node)}>`,
+          COMMAND_SUBJECT.remembered,
+          `$JS.API.DIRECT.GET.${STREAM.answers}`,
+        ],
         heard: hears,
       };
 }
@@ -150,6 +163,8 @@ export const commandBody = z.looseObject({
   timestamp: z.string().optional(),
   command: z.string().optional(),
   data: z.unknown().optional(),
+  /** The id was made for this sending: nobody can have it from before. */
+  fresh: z.boolean().optional(),
 });
 export type CommandBody = z.infer<typeof commandBody>;
 

@@ -10,6 +10,8 @@ export const STREAM = {
   refused: "CIM_REFUSED",
   /** How far readers with a durable name have read on this node. */
   readers: "CIM_READERS",
+  /** What programs on a leaf answered commands, by id. In memory, the oldest go first. */
+  answers: "CIM_ANSWERS",
   /** At the hub: what conflicted, what won and why. */
   conflicts: "CIM_CONFLICTS",
   nodes: "KV_CIM_NODES",

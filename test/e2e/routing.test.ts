@@ -134,6 +134,12 @@ it("cim route explains, cim command send sends, HTTP answers the same", async ()
   const before = handled("leaf3");
   expect((await right(paint)).stdout).toBe('{"by":"leaf3"}\n');
   expect(handled("leaf3")).toBe(before);
+  // So it is by a program that was started anew.
+  await at("leaf3")[Symbol.asyncDispose]();
+  await client(fleet.leaf("leaf3"));
+  handle("leaf3", "Paint", () => ({ by: "another" }));
+  expect((await right([...paint, "--data", '{"colour":"red"}'])).stdout).toBe('{"by":"leaf3"}\n');
+  expect(handled("leaf3")).toBe(before);
   const send = (...args: string[]) => cim(["command", "send", "orders", ...args, "--dir", dir]);
   const nobody = await send("Nothing", "--require", "tpm");
   expect(nobody).toMatchObject({ code: 1, stdout: "" });

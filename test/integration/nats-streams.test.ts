@@ -20,7 +20,7 @@ import { startNatsServer, type TestNatsServer } from "../support/nats-server.ts"
 const MiB = 1024 * 1024;
 const hub: StreamsInput = {
   role: "hub",
-  nats: { maxPayload: MiB },
+  nats: { maxPayload: MiB, maxMemory: 8 * MiB },
   outbox: { maxBytes: 64 * MiB },
   log: { maxBytes: null },
   sync: { enabled: true },
@@ -67,11 +67,18 @@ test("each role gets its streams, and a second look changes nothing", async () =
     "KV_CIM_NODES",
     "KV_CIM_CONTROL",
   ]);
-  expect(names({ ...hub, role: "leaf" })).toEqual(["CIM_OUTBOX", "CIM_REFUSED", "CIM_READERS", "CIM_EVENTS"]);
+  expect(names({ ...hub, role: "leaf" })).toEqual([
+    "CIM_OUTBOX",
+    "CIM_REFUSED",
+    "CIM_READERS",
+    "CIM_EVENTS",
+    "CIM_ANSWERS",
+  ]);
   expect(names({ ...hub, role: "leaf", sync: { enabled: false } })).toEqual([
     "CIM_OUTBOX",
     "CIM_REFUSED",
     "CIM_READERS",
+    "CIM_ANSWERS",
   ]);
 
   const outcomes = async () => (await ensureStreams(nc, wantedStreams(hub))).map((stream) => stream.outcome);

@@ -54,7 +54,9 @@ test("a leaf dials its hubs in the order given and keeps events and log off the 
   expect(text).toContain("no_randomize: true");
   expect(text).toContain('include "link-remote.conf"');
   expect(
-    text.match(/deny_(im|ex)ports: \[\s+"cim.events.>"\s+"cim.log.>"\s+"cim.readers.>"\s+\]/g),
+    text.match(
+      /deny_(im|ex)ports: \[\s+"cim.events.>"\s+"cim.log.>"\s+"cim.readers.>"\s+"cim.answers.>"\s+\]/g,
+    ),
   ).toHaveLength(2);
   expect(text).not.toContain("LEAFNODE");
   expect(renderLinkRemote("SUSECRET")).toBe('nkey: "SUSECRET"\n');

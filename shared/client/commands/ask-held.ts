@@ -2,6 +2,7 @@ import { type NatsConnection, nuid } from "@nats-io/transport-node";
 import {
   type HeldCommands,
   heldCommands,
+  heldQuestionSubject,
   type ListeningPrograms,
   listeningPrograms,
   lostCommands,
@@ -35,18 +36,42 @@ export async function askForLost<T extends WaitingCommand>(question: HeldQuestio
   return [];
 }
 
+/** Connections of the programs on one's own node that handle commands; undefined: no agent answers. */
+export async function askForPrograms(
+  nc: NatsConnection,
+  node: string,
+): Promise<readonly number[] | undefined> {
+  const question = {
+    nc,
+    subject: heldQuestionSubject(node),
+    reply: asItIs,
+    hear: (inbox: string) => [inbox],
+  };
+  return (await ask(question, (listening) => listening))?.programs;
+}
+
+const asItIs = (inbox: string) => inbox;
+
 function askOnce<T extends WaitingCommand>(
-  { nc, subject, reply, hear }: HeldQuestion<T>,
+  question: HeldQuestion<T>,
   waiting: readonly T[],
 ): Promise<readonly T[] | undefined> {
+  return ask(question, (listening, answers) => lostCommands(waiting, listening, answers));
+}
+
+/** @returns what `judge` first finds in the answers; undefined: nothing in time */
+function ask<R>(
+  { nc, subject, reply, hear }: Omit<HeldQuestion<WaitingCommand>, "waiting">,
+  judge: (listening: ListeningPrograms | undefined, answers: readonly HeldCommands[]) => R | undefined,
+): Promise<R | undefined> {
   const inbox = `_INBOX.${nuid.next()}`;
   const answers: HeldCommands[] = [];
   let listening: ListeningPrograms | undefined;
   return new Promise((resolve) => {
-    const end = (lost: readonly T[] | undefined) => {
+    const end = (found: R | undefined) => {
       clearTimeout(timer);
       for (const subscription of subscriptions) subscription.unsubscribe();
-      resolve(lost);
+      resolve(found);
     };
     const timer = setTimeout(() => end(undefined), ANSWERS_WITHIN_MS);
     const take = (data: Uint8Array) => {
@@ -55,8 +80,8 @@ function askOnce<T extends WaitingCommand>(
       if (ofProgram.success) answers.push(ofProgram.data);
       const ofAgent = listeningPrograms.safeParse(said);
       if (ofAgent.success) listening = ofAgent.data;
-      const lost = lostCommands(waiting, listening, answers);
-      if (lost !== undefined) end(lost);
+      const found = judge(listening, answers);
+      if (found !== undefined) end(found);
     };
     const subscriptions = hear(inbox).map((heard) =>
       nc.subscribe(heard, { callback: (error, { data }) => void (error || take(data)) }),

@@ -13,6 +13,7 @@ import { doneSubject } from "../../protocol/held-commands.ts";
 import { isDomain, isToken } from "../../protocol/subjects.ts";
 import { HANDLER_FAILED } from "./command-errors.ts";
 import { HeldAnswers } from "./held-answers.ts";
+import { NodeMemory } from "./node-memory.ts";
 
 /** A command as it comes to a handler. */
 export interface ReceivedCommand {
@@ -36,6 +37,11 @@ export interface HandleOptions {
   /** So many answers are remembered for repeated ids, none longer than `rememberMs`. Default 10,000 and ten minutes. */
   readonly remembered?: number;
   readonly rememberMs?: number;
+  /**
+   * `node`: also what other programs on this node answered, and this one before it was started anew: the answers of ten
+   * minutes, 16 MiB of all programs together, in the memory of the node's server. `process`: only what this one did. Default `node`.
+   */
+  readonly memory?: "node" | "process";
 }
 
 /** Ends by disposal: takes no more commands, and waits for those under way. */
@@ -53,6 +59,9 @@ const DEFAULT_REMEMBERED = 10_000;
 const DEFAULT_REMEMBER_MS = 600_000;
 /** Answers that are remembered may have so many characters together. */
 const MOST_REMEMBERED_CHARACTERS = 16 * 1024 * 1024;
+
+/** Who gets a fresh id from its sender's error to send it again has waited longer. */
+const CLAIMED_AFTER_MS = 100;
 
 /** Answers the commands of a kind that are routed to this node. @throws {TypeError} it is no command's name */
 export function handleCommands(
@@ -78,14 +87,17 @@ class HandledCommands implements Handling {
   readonly #subscription: Subscription;
   /** By id: what was answered, or is being done. A repeated id is answered by that. */
   readonly #remembered: LRUCache<string, Promise<Answer>>;
+  readonly #memory: NodeMemory | undefined;
   readonly #underWay = new Set<Promise<void>>();
 
   constructor(
     nc: NatsConnection,
     node: string,
     kind: { readonly domain: string; readonly command: string; readonly handler: CommandHandler },
-    { group = "cim", remembered = DEFAULT_REMEMBERED, rememberMs = DEFAULT_REMEMBER_MS }: HandleOptions,
+    options: HandleOptions,
   ) {
+    const { group = "cim", remembered = DEFAULT_REMEMBERED, rememberMs = DEFAULT_REMEMBER_MS } = options;
+    this.#memory = options.memory === "process" ? undefined : new NodeMemory(nc, node);
     this.#nc = nc;
     this.#node = node;
     this.#kind = kind;
@@ -134,12 +146,12 @@ class HandledCommands implements Handling {
   }
 
   async #answer(message: Msg): Promise<Answer> {
-    const received = this.#read(message);
+    const { received, fresh } = this.#read(message);
     const { id } = received;
     if (id === undefined) return await this.#do(received);
     const before = this.#remembered.get(id);
     if (before !== undefined) return await before;
-    const doing = this.#do(received);
+    const doing = this.#doOnce(received, id, fresh);
     // Under way it has no size yet, and must not be dropped for its size.
     this.#remembered.set(id, doing, { size: 1 });
     const answer = await doing;
@@ -152,7 +164,22 @@ class HandledCommands implements Handling {
     return answer;
   }
 
-  #read({ data: body, headers }: Msg): ReceivedCommand {
+  /** Unless another program on this node has done it, or does. */
+  async #doOnce(received: ReceivedCommand, id: string, fresh: boolean): Promise<Answer> {
+    const { domain, command } = received;
+    const memory = this.#memory;
+    if (memory === undefined) return await this.#do(received);
+    const claim = fresh
+      ? memory.take(domain, command, id, CLAIMED_AFTER_MS)
+      : await memory.claim(domain, command, id);
+    if (claim.kind === "answered") return { failed: false, ...claim.answer };
+    const answer = await this.#do(received);
+    const { headerText, body, failed } = answer;
+    claim.settle(failed ? undefined : { headerText, body });
+    return answer;
+  }
+
+  #read({ data: body, headers }: Msg): { readonly received: ReceivedCommand; readonly fresh: boolean } {
     const { domain, command } = this.#kind;
     let json: unknown;
     try {
@@ -161,8 +188,9 @@ class HandledCommands implements Handling {
       // Of a client that sends something else: the handler has the bytes.
     }
     const parsed = commandBody.safeParse(json);
-    const { id, data } = parsed.success ? parsed.data : { id: undefined, data: json };
-    return { id, domain, command, data, body, header: (name) => headers?.get(name) || undefined };
+    const { id, data, fresh = false } = parsed.success ? parsed.data : { id: undefined, data: json };
+    const header = (name: string) => headers?.get(name) || undefined;
+    return { received: { id, domain, command, data, body, header }, fresh };
   }
 
   async #do(received: ReceivedCommand): Promise<Answer> {

@@ -75,10 +75,17 @@ export async function sendCommand(
   kept?: KeptRoutes,
 ): Promise<CommandAnswer> {
   const { domain, command, data, id = uuidv7(Date.now()) } = toSend;
+  const fresh = toSend.id === undefined;
   if (!isDomain(domain)) throw new TypeError(`domain: "${domain}" is no domain; write one word, as orders`);
   if (!isToken(command))
     throw new TypeError(`command: "${command}" is no command; write one word, as PlaceOrder`);
-  const body: CommandBody = { id, timestamp: new Date().toISOString(), command, data: data ?? null };
+  const body: CommandBody = {
+    id,
+    timestamp: new Date().toISOString(),
+    command,
+    data: data ?? null,
+    ...(fresh && { fresh }),
+  };
   const direct = { domain, command, id, body: JSON.stringify(body), headerText: headerTextOf(toSend) };
   let answer: Msg;
   try {
