@@ -52,13 +52,13 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import("./readers.ts"),
   },
   {
+    name: "check-contracts",
+    summary: "whether domains may replicate as a file says, before any daemon has it",
+    load: () => import("./check-contracts.ts"),
+  },
+  {
     name: "completion",
     summary: "a shell's completion of these commands",
     load: () => import("./completion.ts"),
   },
 ];
-  {
-    name: "check-contracts",
-    summary: "whether domains may replicate as a file says, before any daemon has it",
-    load: () => import("./check-contracts.ts"),
-  },

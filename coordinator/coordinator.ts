@@ -63,6 +63,7 @@ export class Coordinator implements Daemon {
       config,
       conditions,
       log,
+      contractsHash: () => this.#frame.server.contractsHash,
       onHeard: (heartbeat) => this.#routing.heard(heartbeat),
     });
     this.#routing = new Routing({
@@ -73,7 +74,6 @@ export class Coordinator implements Daemon {
       log,
       stillLeads: async () => {
         await this.#leadership?.turn();
-      contractsHash: () => this.#frame.server.contractsHash,
         return this.#leadership?.leads ?? false;
       },
     });
@@ -155,6 +155,11 @@ export class Coordinator implements Daemon {
     await this.#frame[Symbol.asyncDispose]();
   }
 
+  #retentionMs(): number {
+    const { log } = this.#config;
+    return LogRetention.ofDays(logRetentionDays(log.retentionDays, this.#frame.server.contracts));
+  }
+
   #newSequencer(nc: NatsConnection): Sequencer {
     const { node, nats } = this.#config;
     return new Sequencer({
@@ -180,11 +185,6 @@ export class Coordinator implements Daemon {
         this.#totals.count(events, refused);
         for (const { appendedUs } of events) {
           this.#frame.metrics.observe(
-  #retentionMs(): number {
-    const { log } = this.#config;
-    return LogRetention.ofDays(logRetentionDays(log.retentionDays, this.#frame.server.contracts));
-  }
-
             "cim_event_processing_duration_seconds",
             (nowMs - appendedUs / 1000) / 1000,
           );

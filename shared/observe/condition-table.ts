@@ -251,15 +251,6 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 0,
     affectsReadiness: false,
   },
-  "duplicate-name": {
-    severity: "error",
-    title: "Two nodes of one name",
-    text: 'Two nodes call themselves "{node|the same}".',
-    whatToDo:
-      "Give one of them another name in its configuration; they push each other off the link until then.",
-    timeToVisibleMs: 0,
-    affectsReadiness: true,
-  },
   "contracts-differ": {
     severity: "error",
     title: "Contracts differ",
@@ -268,6 +259,15 @@ export const CONDITIONS = declare({
       "Give {node|the node} and the hub the same contracts, sync.mode and sync.conflictResolution, and the same files as modules, and reload both; check-contracts shows the hash of a file.",
     timeToVisibleMs: 5_000,
     affectsReadiness: false,
+  },
+  "duplicate-name": {
+    severity: "error",
+    title: "Two nodes of one name",
+    text: 'Two nodes call themselves "{node|the same}".',
+    whatToDo:
+      "Give one of them another name in its configuration; they push each other off the link until then.",
+    timeToVisibleMs: 0,
+    affectsReadiness: true,
   },
   "discovery-outage": {
     severity: "warning",
