@@ -4,6 +4,7 @@ import { isNotActedOnYet, NOT_ACTED_ON_YET } from "../shared/config/config-notes
 import { configDocument } from "../shared/config/config-schema.ts";
 import { defaultOf, lookUp, unwrap } from "../shared/config/described-key.ts";
 import { VARIABLES } from "../shared/config/environment-variables.ts";
+import { PAIRS } from "../shared/consistency/contract/mode-resolver-pairs.ts";
 import { CONDITIONS, type ConditionDeclaration } from "../shared/observe/condition-table.ts";
 import { METRICS, type MetricDeclaration } from "../shared/observe/metric-table.ts";
 
@@ -13,12 +14,13 @@ export const GENERATED = {
   "environment-variables": environmentVariables,
   conditions: conditionTable,
   metrics: metricTable,
+  "contract-pairs": contractPairs,
 } as const;
 
 const LATER = " *Read and checked; this build does not act on it yet.*";
 
 /** The documents that hold generated parts, relative to the checkout. */
-export const GENERATED_DOCS = ["docs/configuration.md", "docs/operations.md"] as const;
+export const GENERATED_DOCS = ["docs/configuration.md", "docs/contracts.md", "docs/operations.md"] as const;
 
 /** The document with its generated parts written anew. @throws Error when a part's end is missing, or its name unknown */
 export function refreshed(document: string): string {
@@ -93,6 +95,16 @@ function metricTable(): string {
     metric.help,
   ]);
   return table(["Metric", "Kind", "Labels", "Shown by", "What it is"], rows);
+}
+
+function contractPairs(): string {
+  const rows = PAIRS.map(({ mode, resolver, offered, why }) => [
+    mode,
+    resolver,
+    offered ? "yes" : "not yet",
+    why,
+  ]);
+  return table(["mode", "resolver", "offered", "what it means"], rows);
 }
 
 /** A text's blanks as they read without a detail. */

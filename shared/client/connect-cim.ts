@@ -28,6 +28,7 @@ import {
   encodeEvent,
 } from "./event-to-append.ts";
 import { type FindOptions, type Found, findEvent } from "./find-event.ts";
+import { KeptLimits } from "./kept-limits.ts";
 import { outboxLimits } from "./outbox-limits.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
 import type { GroupReaderOptions } from "./reader/group-options.ts";
@@ -134,7 +135,7 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
     return new ConnectedClient({
       nc,
       node,
-      limits,
+      limits: new KeptLimits(limits, () => outboxLimits(nc, node, timeoutMs)),
       queue,
       commits: new CommitWriter({ nc, node, watch, timeoutMs, limits: queue.limits }),
       clock: new AppendClock(node, options.nowMs),
@@ -149,7 +150,7 @@ export async function connectCim(options: ConnectCimOptions = {}): Promise<CimCl
 interface ClientParts {
   readonly nc: NatsConnection;
   readonly node: string;
-  readonly limits: AppendLimits;
+  readonly limits: KeptLimits;
   readonly queue: AppendQueue;
   readonly commits: CommitWriter;
   readonly clock: AppendClock;
@@ -159,7 +160,7 @@ interface ClientParts {
 class ConnectedClient implements CimClient {
   readonly node: string;
   readonly #nc: NatsConnection;
-  readonly #limits: AppendLimits;
+  readonly #limits: KeptLimits;
   readonly #queue: AppendQueue;
   readonly #commits: CommitWriter;
   readonly #stamp: (seen: string | undefined) => string;
@@ -247,10 +248,11 @@ class ConnectedClient implements CimClient {
 
   async #append(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (this.#closing !== undefined) throw new ClientClosed();
-    refuseStrongBatch(events, this.#limits);
+    const limits = this.#limits.latest;
+    refuseStrongBatch(events, limits);
     const [first] = events;
-    if (first && isStrongEvent(first, this.#limits)) return [await this.#commit(first, options)];
-    const encoded = events.map((event) => encodeEvent(event, this.#limits, this.#stamp));
+    if (first && isStrongEvent(first, limits)) return [await this.#commit(first, limits, options)];
+    const encoded = events.map((event) => encodeEvent(event, limits, this.#stamp));
     checkBatchBytes(encoded);
     checkExpectations(encoded);
     const stored = await this.#queue.append(encoded, signalOf(options));
@@ -258,8 +260,8 @@ class ConnectedClient implements CimClient {
     return encoded.map(({ identity }, at) => ({ ...identity, node, ...(stored[at] as Stored) }));
   }
 
-  async #commit(event: EventToAppend, options?: AppendOptions): Promise<Appended> {
-    const encoded = encodeCommit(event, this.#limits, this.#stamp);
+  async #commit(event: EventToAppend, limits: AppendLimits, options?: AppendOptions): Promise<Appended> {
+    const encoded = encodeCommit(event, limits, this.#stamp);
     const { version, duplicate } = await this.#commits.commit(encoded, signalOf(options));
     const { node } = this;
     return { ...encoded.identity, node, seq: version, version, ...(duplicate && { duplicate }) };

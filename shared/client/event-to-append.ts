@@ -1,4 +1,5 @@
-import type { Contracts } from "../consistency/contract/contract.ts";
+import { bodyFault } from "../consistency/contract/body-fault.ts";
+import { type Contracts, contractFor, NO_CONTRACTS } from "../consistency/contract/contract.ts";
 import type { OutgoingMessage } from "../nats/batch-publisher.ts";
 import { headerLine } from "../protocol/headers.ts";
 import { causedBy, type EventIdentity, identityHeaders, rootIdentity } from "../protocol/identity.ts";
@@ -111,6 +112,9 @@ export function encodeEvent(
     const message = `data: the event is ${size} bytes with its headers; ${limit.name} is ${limit.max}: keep large content elsewhere and name it in the event`;
     throw new EventRejected("data", message, { limit });
   }
+  const fault = bodyFault(contractFor(limits.contracts ?? NO_CONTRACTS, event.domain), body);
+  if (fault !== undefined)
+    throw new EventRejected("data", `data: ${fault} (the contract of ${event.domain} on ${limits.node})`);
   const expectation = expectationOf(event, limits.node);
   return {
     identity,
