@@ -12,6 +12,7 @@ import { readCopyState } from "./downlink/copy-state.ts";
 import { Downlink } from "./downlink/downlink.ts";
 import { HubFinder } from "./hubs/hub-finder.ts";
 import { OwnNode } from "./own-node.ts";
+import { NodeState } from "./state/node-state.ts";
 import { RefusedEvents } from "./uplink/refused-events.ts";
 
 /** A leaf's daemon: declares the local streams, ships the outbox up, keeps the copy, says how the node is. */
@@ -22,6 +23,7 @@ export class Agent implements Daemon {
   #downlink: Downlink | undefined;
   readonly #hubs: HubFinder;
   readonly #handlers: HandlerWatch;
+  readonly #state: NodeState;
   #programs: EndedPrograms | undefined;
   readonly #refuser: CommitRefuser;
   #newestMs = 0;
@@ -44,6 +46,13 @@ export class Agent implements Daemon {
       conditions: this.#frame.conditions,
       log: this.#frame.log.child({ part: "hubs" }),
       sys: () => this.#frame.server.sys,
+    });
+    this.#state = new NodeState({
+      nc: () => this.#frame.server.nc,
+      contracts: () => this.#frame.server.contracts,
+      conditions: this.#frame.conditions,
+      metrics: this.#frame.metrics,
+      log: this.#frame.log.child({ part: "state" }),
     });
     this.#handlers = new HandlerWatch({
       sys: () => this.#frame.server.sys,
@@ -73,6 +82,7 @@ export class Agent implements Daemon {
     this.#own.start();
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
     this.#downlink?.start();
+    await this.#state.keep(config);
     await this.#frame.server.watch();
     await this.#hubs.start();
     this.#handlers.start();
@@ -92,7 +102,9 @@ export class Agent implements Daemon {
     const before = this.#config;
     const { logLevel, outbox, sync, contracts, discovery } = config;
     const nats = { ...before.nats, hubs: config.nats.hubs };
-    const next = { ...before, logLevel, outbox, sync, contracts, discovery, nats };
+    const { state, cacheSize, snapshotInterval } = config;
+    const states = { state, cacheSize, snapshotInterval };
+    const next = { ...before, logLevel, outbox, sync, contracts, discovery, nats, ...states };
     await this.#frame.server.reconfigure(next);
     this.#config = next;
     this.#frame.log.level = config.logLevel;
@@ -105,7 +117,8 @@ export class Agent implements Daemon {
       this.#downlink = this.#newDownlink(this.#frame.server.nc);
       this.#downlink.start();
     }
-    this.#frame.log.info("reloaded: log level, outbox, domains, contracts, hubs, discovery");
+    await this.#state.keep(this.#config);
+    this.#frame.log.info("reloaded: log level, outbox, domains, contracts, states, hubs, discovery");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,6 +126,7 @@ export class Agent implements Daemon {
     this.#programs?.stop();
     this.#handlers.stop();
     this.#refuser.close();
+    await this.#state.keep(undefined);
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();
     await this.#frame[Symbol.asyncDispose]();

@@ -16,6 +16,7 @@ import { type ReplicationView, replicationView } from "./fleet/replication-view.
 import { addApi } from "./http/api.ts";
 import { Leadership } from "./leadership/leadership.ts";
 import { OwnOutbox } from "./own-outbox.ts";
+import { ownState } from "./own-state.ts";
 import { LogRetention } from "./retention/log-retention.ts";
 import { Routing } from "./routing/routing.ts";
 import { Sequencer } from "./sequencer/sequencer.ts";
@@ -36,6 +37,7 @@ export class Coordinator implements Daemon {
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
   readonly #own: OwnOutbox;
+  readonly #state: ReturnType<typeof ownState>;
   #judgeTimer: NodeJS.Timeout | undefined;
   /** Messages of the log that no sequencer wrote, since this start. */
   #foreign = 0;
@@ -57,6 +59,7 @@ export class Coordinator implements Daemon {
       },
     });
     this.#own = new OwnOutbox(this.#frame, config);
+    this.#state = ownState(this.#frame);
     const { conditions, log } = this.#frame;
     this.#watch = new FleetWatch({
       fleet: this.#fleet,
@@ -98,6 +101,7 @@ export class Coordinator implements Daemon {
       inboxPrefix: inboxPrefix(this.#config.node),
       retentionMs: this.#retentionMs(),
       renewReign: () => this.#sequencer?.renew() ?? false,
+      foldedSeq: () => this.#state.foldedSeq,
       log: this.#frame.log,
     });
     this.#leadership = this.#newLeadership(nc);
@@ -122,6 +126,9 @@ export class Coordinator implements Daemon {
       discovery: config.discovery,
       routing: config.routing,
       health: config.health,
+      state: config.state,
+      cacheSize: config.cacheSize,
+      snapshotInterval: config.snapshotInterval,
     };
     // First: contracts that can't be changed like that leave everything as it is.
     await this.#frame.server.reconfigure(next);
@@ -133,6 +140,7 @@ export class Coordinator implements Daemon {
     this.#routing.configure(this.#config);
     await this.#discovery.configure(config.discovery);
     this.#own.reconfigure(this.#config);
+    if (this.#leadership?.leads) await this.#state.keep(this.#config);
     if (this.#retention) this.#retention.retentionMs = this.#retentionMs();
     this.#frame.log.info(
       { leaves: config.leaves.length },
@@ -148,6 +156,7 @@ export class Coordinator implements Daemon {
     await this.#watch[Symbol.asyncDispose]();
     await this.#discovery[Symbol.asyncDispose]();
     await this.#own.ship(false);
+    await this.#state.keep(undefined);
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();
@@ -211,12 +220,14 @@ export class Coordinator implements Daemon {
         this.#retention?.start();
         this.#routing.lead(true);
         void this.#own.ship(true);
+        void this.#state.keep(this.#config);
       },
       onStop: () => {
         this.#sequencer?.stop();
         this.#retention?.stop();
         this.#routing.lead(false);
         void this.#own.ship(false);
+        void this.#state.keep(undefined);
         this.#frame.conditions.raise("coordinator-not-leading", {
           leader: this.#leadership?.holder ?? "another",
         });

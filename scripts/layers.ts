@@ -14,9 +14,12 @@ const ROWS: readonly (readonly string[])[] = [
   ["cli"],
 ];
 
-/** The two daemons stay apart, but for the hub's own outbox, which the coordinator ships. */
+/** The two daemons stay apart, but for the hub's own outbox, which the coordinator ships, and its own states. */
 const APART = new Set(["agent", "coordinator"]);
-const ALLOWED_ACROSS = [{ from: /^coordinator\/own-outbox\.ts$/, to: /^agent\/own-node\.ts$/ }];
+const ALLOWED_ACROSS = [
+  { from: /^coordinator\/own-outbox\.ts$/, to: /^agent\/own-node\.ts$/ },
+  { from: /^coordinator\/own-state\.ts$/, to: /^agent\/state\/node-state\.ts$/ },
+];
 
 /** The words of the protocol are pure: whatever reaches a disk, a socket, a clock or a process is not for them. */
 const PURE_LAYER = "shared/protocol";

@@ -12,6 +12,8 @@ export interface LogRetentionInit {
   readonly log: Log;
   /** Has the leader begin a new reign, whose fence is younger; false: not now. Without it the purge ends at the fence. */
   readonly renewReign?: () => boolean;
+  /** Sequence up to which the hub's states have the log: what is not in them yet stays. undefined: nothing waits for it. */
+  readonly foldedSeq?: () => number | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -77,7 +79,8 @@ export class LogRetention {
         state.last_seq,
         (nowMs - this.retentionMs) * 1000,
       );
-      const wanted = Math.min(since, marksSeq);
+      const folded = this.#init.foldedSeq?.() ?? Number.POSITIVE_INFINITY;
+      const wanted = Math.min(since, marksSeq, folded + 1);
       // A reign may last longer than the retention: then a younger one is begun, and the next turn goes on behind it.
       if (fence.seq < wanted) this.#renewed = this.#init.renewReign?.() ?? false;
       const keepFrom = Math.min(wanted, fence.seq);

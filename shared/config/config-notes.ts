@@ -4,7 +4,7 @@ import { allKeyPaths, defaultOf } from "./described-key.ts";
 import { valueAt } from "./document-value.ts";
 
 /** Keys, with all below them, that this build reads and checks, and nothing more. */
-export const NOT_ACTED_ON_YET: readonly string[] = ["health", "audit", "snapshotInterval", "cacheSize"];
+export const NOT_ACTED_ON_YET: readonly string[] = ["health", "audit"];
 
 /** Whether a key is one of those. `path`: as `discovery.methods`. */
 export function isNotActedOnYet(path: string): boolean {

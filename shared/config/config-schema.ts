@@ -13,6 +13,7 @@ import {
   regionKey,
   syncSection,
 } from "./replication-sections.ts";
+import { stateSection } from "./state-section.ts";
 import { absolutePath, listenAddress, nodeName } from "./value-kinds.ts";
 
 /** A section may be left out: all its keys have defaults. */
@@ -43,6 +44,7 @@ export const configDocument = key(
     sync: section(syncSection, "The node's copy of the log."),
     contracts: contractsKey,
     log: section(logSection, "The log (hub)."),
+    state: section(stateSection, "What the node's events add up to: the state of each aggregate."),
     heartbeat: section(heartbeatSection, "How the node tells that it lives."),
     http: key(listenAddress.nullable().default("127.0.0.1:9464"), {
       what: "host:port of the daemon's HTTP (health, metrics, API); port 0 lets the system choose; null turns it off.",
@@ -61,11 +63,11 @@ export const configDocument = key(
     health: section(healthSection, "How nodes are probed."),
     audit: section(auditSection, "What is audited."),
     snapshotInterval: key(z.int().min(1).max(1_000_000_000).default(100), {
-      what: "Events between two snapshots of an aggregate.",
+      what: "An aggregate's state is stored at the latest after so many of its events, though more of them wait to be folded.",
       write: "a whole number of at least 1, as 100",
     }),
     cacheSize: key(z.int().min(0).max(10_000_000).default(1000), {
-      what: "Aggregates held in memory, count.",
+      what: "Aggregates whose states are held in memory, count; others are read again when an event of theirs comes.",
       write: "a whole number, as 1000",
     }),
   }),

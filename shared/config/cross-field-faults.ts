@@ -25,6 +25,7 @@ export function crossFieldFaults(document: unknown): Fault[] {
     ...sizeFaults(read),
     ...announcementFaults(read),
     ...contractFaults(read),
+    ...stateFaults(read),
   ];
 }
 
@@ -32,6 +33,16 @@ type Read = (path: string) => unknown;
 
 const isGiven = (value: unknown): boolean =>
   value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
+
+function* stateFaults(read: Read): Iterable<Fault> {
+  if (read("role") === "leaf" && read("state.enabled") === true && read("sync.enabled") === false) {
+    yield {
+      path: "state.enabled",
+      problem: "is true, but the node follows nothing that states could be made of (sync.enabled is false)",
+      write: 'false, or "sync": {"enabled": true}',
+    };
+  }
+}
 
 function* roleFaults(read: Read): Iterable<Fault> {
   if (read("role") === "leaf") {

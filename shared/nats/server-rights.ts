@@ -24,6 +24,8 @@ export interface Rights extends ConfigBlock {
 /** The consumers a leaf may keep on the hub's log: one follows it, the other fills in domains newly asked for. */
 export const copyConsumer = (leaf: string): string => `copy-${leaf}`;
 export const fillConsumer = (leaf: string): string => `fill-${leaf}`;
+/** The one by which it takes over states that the hub made of events that the log no longer has. */
+export const stateConsumer = (leaf: string): string => `state-${leaf}`;
 
 /**
  * What a leaf may do at the hub, where it is judged: speak under its own name, read the log through consumers that
@@ -53,12 +55,18 @@ export function leafLinkRights(
         `${api}.STREAM.MSG.GET.${log}`,
         `${api}.DIRECT.GET.${log}`,
         `${api}.DIRECT.GET.${log}.>`,
-        ...[copyConsumer(leaf), fillConsumer(leaf)].flatMap((consumer) => [
-          `${api}.CONSUMER.CREATE.${log}.${consumer}`,
-          `${api}.CONSUMER.CREATE.${log}.${consumer}.>`,
-          `${api}.CONSUMER.INFO.${log}.${consumer}`,
-          `${api}.CONSUMER.MSG.NEXT.${log}.${consumer}`,
-          `${api}.CONSUMER.DELETE.${log}.${consumer}`,
+        `${api}.STREAM.INFO.${STREAM.state}`,
+        `${api}.DIRECT.GET.${STREAM.state}`,
+        ...[
+          [log, copyConsumer(leaf)],
+          [log, fillConsumer(leaf)],
+          [STREAM.state, stateConsumer(leaf)],
+        ].flatMap(([stream, consumer]) => [
+          `${api}.CONSUMER.CREATE.${stream}.${consumer}`,
+          `${api}.CONSUMER.CREATE.${stream}.${consumer}.>`,
+          `${api}.CONSUMER.INFO.${stream}.${consumer}`,
+          `${api}.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
+          `${api}.CONSUMER.DELETE.${stream}.${consumer}`,
         ]),
       ],
     },

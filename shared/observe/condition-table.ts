@@ -305,6 +305,59 @@ export const CONDITIONS = declare({
     timeToVisibleMs: 0,
     affectsReadiness: false,
   },
+  "state-poisoned": {
+    severity: "warning",
+    title: "Events set aside",
+    text: "{count|Some} events are in no state, as they can't be folded{last|}.",
+    whatToDo:
+      "cim state status lists them with the reasons. They stay in the log: correct what they were to say by new events, or the domain's contract and its module.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "state-fenced": {
+    severity: "error",
+    title: "Another daemon writes the states",
+    text: "States are no longer folded here: {other|another run of a daemon writes them}.",
+    whatToDo:
+      "If two daemons run on this node, end one of them. This one folds again when it is started anew.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "state-stalled": {
+    severity: "error",
+    title: "States are not folded",
+    text: "States stay as they are, and are tried again by themselves: {error|see the daemon's log}.",
+    whatToDo:
+      "Where the store takes nothing: raise nats.maxFile, keep states of fewer domains (state.domains), or free space on the disk. Where a contract's module can't be used, put it right.",
+    timeToVisibleMs: 5_000,
+    affectsReadiness: false,
+    dependsOn: ["server-down", "disk-full"],
+  },
+  "state-incomplete": {
+    severity: "warning",
+    title: "States lack old events",
+    text: "States may lack what happened before {index|an index} in the log, where it begins here; no hub had states of that.",
+    whatToDo:
+      "On a leaf, keep states on the hub too (state.enabled there), then cim state rebuild here. On the hub, events that retention let go of are gone: values that matter can be written again.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
+  "state-rebuilding": {
+    severity: "info",
+    title: "States are folded anew",
+    text: "The states of {domains|all domains} are folded anew{why|}; the present ones can be read meanwhile.",
+    whatToDo: "Nothing; cim state status shows how far it is.",
+    timeToVisibleMs: 5_000,
+    affectsReadiness: false,
+  },
+  "state-waits-for-hub": {
+    severity: "info",
+    title: "States wait for the hub",
+    text: "The log begins behind events that states here need; the hub's states are taken over as soon as they are far enough.",
+    whatToDo: "Nothing while it does not last. Else look at the link, and at the hub's own states.",
+    timeToVisibleMs: 5_000,
+    affectsReadiness: false,
+  },
   "clock-skewed": {
     severity: "warning",
     title: "Clock differs",

@@ -146,6 +146,30 @@ export const METRICS = {
     labels: ["domain", "resolver"],
     by: both,
   },
+  cim_state_events_total: {
+    kind: "counter",
+    help: "Events folded into states, also those of states that are folded anew.",
+    labels: [],
+    by: both,
+  },
+  cim_state_lag_events: {
+    kind: "gauge",
+    help: "Messages of the node's log or copy that are not folded into states yet.",
+    labels: [],
+    by: both,
+  },
+  cim_state_poisoned_events: {
+    kind: "gauge",
+    help: "Events that were set aside because they can't be folded.",
+    labels: [],
+    by: both,
+  },
+  cim_state_rebuild_remaining_events: {
+    kind: "gauge",
+    help: "Messages that states which are folded anew have still to pass; absent while none are.",
+    labels: [],
+    by: both,
+  },
   cim_epoch: {
     kind: "gauge",
     help: "Epoch of the newest reign known here.",

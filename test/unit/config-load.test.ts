@@ -76,10 +76,10 @@ describe("check-config", () => {
     const path = file("notes.json", good.replace("}", ',"nats":{"syncInterval":"10s"}}'));
     const { text, exitCode } = checkConfigCommand(path, {
       CIM_DISCOVERY_METHOD: "dns,kubernetes",
-      CIM_CACHE_SIZE: "7",
+      CIM_AUDIT_RETENTION: "7",
     });
     expect(exitCode).toBe(0);
-    expect(text).toMatch(/note: cacheSize is read and checked, but this build does not act on it yet/);
+    expect(text).toMatch(/note: audit\.retentionDays is read and checked, but this build does not act on it yet/);
     expect(text).not.toMatch(/note: discovery/);
     expect(text).toMatch(/note: nats\.syncInterval is 10s: a power cut/);
   });

@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-// What the bucket CIM_STATE holds, as JSON. Any NATS client may read it; `read-state.ts` does for ours.
+// What the bucket CIM_STATE holds, as JSON. Any NATS client may read it; `shared/follow/read-state.ts` does for ours.
 
 const position = z.string();
 const count = z.number().int().min(0);

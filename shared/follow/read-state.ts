@@ -1,9 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { getMessage } from "../../nats/get-message.ts";
-import { type ApiOptions, streamState, unlessMissing } from "../../nats/jetstream-api.ts";
-import { followsDomain } from "../../protocol/control-records.ts";
-import { STREAM } from "../../protocol/names.ts";
-import { CHECKPOINT_SUBJECT, stateSubject } from "./state-keys.ts";
+import { CHECKPOINT_SUBJECT, stateSubject } from "../consistency/state/state-keys.ts";
 import {
   decodeStored,
   generationOf,
@@ -11,7 +7,11 @@ import {
   type StoredState,
   stateCheckpoint,
   storedState,
-} from "./stored-state.ts";
+} from "../consistency/state/stored-state.ts";
+import { getMessage } from "../nats/get-message.ts";
+import { type ApiOptions, streamState, unlessMissing } from "../nats/jetstream-api.ts";
+import { followsDomain } from "../protocol/control-records.ts";
+import { STREAM } from "../protocol/names.ts";
 
 export type StateRead =
   | { readonly kind: "found"; readonly state: StoredState; readonly checkpoint: StateCheckpoint }

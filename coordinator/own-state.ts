@@ -1,0 +1,19 @@
+import { NodeState, type NodeStateInit } from "../agent/state/node-state.ts";
+import type { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
+
+/**
+ * The hub's own states, kept by whichever coordinator leads.
+ * @param frame connected before the first `keep`
+ * @param onConflicts told of every conflict that the log's events meet, before what follows from them is stored
+ */
+export function ownState(frame: DaemonFrame, onConflicts?: NodeStateInit["onConflicts"]): NodeState {
+  const { server, conditions, metrics, log } = frame;
+  return new NodeState({
+    nc: () => server.nc,
+    contracts: () => server.contracts,
+    conditions,
+    metrics,
+    log: log.child({ part: "state" }),
+    ...(onConflicts && { onConflicts }),
+  });
+}
