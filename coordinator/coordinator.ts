@@ -19,6 +19,7 @@ import { OwnOutbox } from "./own-outbox.ts";
 import { ownState } from "./own-state.ts";
 import { LogRetention } from "./retention/log-retention.ts";
 import { Routing } from "./routing/routing.ts";
+import { keepVersions } from "./sequencer/commits/purged-versions.ts";
 import { Sequencer } from "./sequencer/sequencer.ts";
 
 /** What waits is written and the marks with it, so that the next start reads nothing; a slow disk gets so long. */
@@ -101,6 +102,10 @@ export class Coordinator implements Daemon {
       inboxPrefix: inboxPrefix(this.#config.node),
       retentionMs: this.#retentionMs(),
       renewReign: () => this.#sequencer?.renew() ?? false,
+      beforePurge: async (part) => {
+        const of = { nc, inboxPrefix: inboxPrefix(config.node) };
+        await keepVersions(of, this.#frame.server.contracts, part);
+      },
       foldedSeq: () => this.#state.foldedSeq,
       log: this.#frame.log,
     });

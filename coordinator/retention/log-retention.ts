@@ -2,6 +2,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { firstStoredSince, storedTimeIn } from "../../shared/nats/first-stored-since.ts";
 import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import type { Log } from "../../shared/observe/log.ts";
+import { RECOGNISED_MS } from "../../shared/protocol/commit.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import { newestFence, newestMarks } from "../sequencer/read-log.ts";
 
@@ -12,6 +13,8 @@ export interface LogRetentionInit {
   readonly log: Log;
   /** Has the leader begin a new reign, whose fence is younger; false: not now. Without it the purge ends at the fence. */
   readonly renewReign?: () => boolean;
+  /** Keeps what must be known of these messages when they are gone; where it can't be, they stay. */
+  readonly beforePurge?: (part: { readonly startSeq: number; readonly lastSeq: number }) => Promise<void>;
   /** Sequence up to which the hub's states have the log: what is not in them yet stays. undefined: nothing waits for it. */
   readonly foldedSeq?: () => number | undefined;
 }
@@ -40,8 +43,9 @@ export class LogRetention {
     this.retentionMs = init.retentionMs;
   }
 
+  /** Never so short that a commit which may be sent again is forgotten. */
   static ofDays(days: number): number {
-    return days * DAY_MS;
+    return Math.max(days * DAY_MS, RECOGNISED_MS);
   }
 
   start(): void {
@@ -85,6 +89,7 @@ export class LogRetention {
       if (fence.seq < wanted) this.#renewed = this.#init.renewReign?.() ?? false;
       const keepFrom = Math.min(wanted, fence.seq);
       if (keepFrom <= state.first_seq) return 0;
+      await this.#init.beforePurge?.({ startSeq: state.first_seq, lastSeq: keepFrom - 1 });
       const { purged } = await jetStreamApi<{ purged: number }>(nc, `STREAM.PURGE.${STREAM.events}`, {
         seq: keepFrom,
       });

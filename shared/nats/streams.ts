@@ -1,6 +1,7 @@
 import type { Contracts } from "../consistency/contract/contract.ts";
 import { CONTRACTS_METADATA, encodeContracts } from "../consistency/contract/published-contracts.ts";
 import { COMMAND_SUBJECT } from "../protocol/commands.ts";
+import { PURGED_VERSIONS } from "../protocol/commit.ts";
 import { PROTOCOL_METADATA, PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { BUCKET, STREAM } from "../protocol/names.ts";
 import { EVENTS_PREFIX, LOG_PREFIX, SUBJECT } from "../protocol/subjects.ts";
@@ -139,6 +140,11 @@ export function answersStream({ maxMemory }: { readonly maxMemory: number }): St
   };
 }
 
+/** Versions of strong domains' aggregates, of those whose newest event was purged from the log. */
+export function versionsStream(): StreamDefinition {
+  return { ...KEPT, name: STREAM.versions, subjects: [PURGED_VERSIONS], max_msgs_per_subject: 1 };
+}
+
 /** A KV bucket as the NATS clients expect one (ADR-8), and with atomic batches, which they do not ask for. */
 export function bucketStream(bucket: string): StreamDefinition {
   return {
@@ -164,6 +170,6 @@ export function wantedStreams(config: StreamsInput, contracts?: Contracts): Stre
     readersStream(),
     ...(hub || config.sync.enabled ? [eventsStream({ maxBytes: hub ? config.log.maxBytes : null })] : []),
     ...(hub ? [] : [answersStream(config.nats)]),
-    ...(hub ? [bucketStream(BUCKET.nodes), bucketStream(BUCKET.control)] : []),
+    ...(hub ? [versionsStream(), bucketStream(BUCKET.nodes), bucketStream(BUCKET.control)] : []),
   ];
 }

@@ -71,6 +71,13 @@ export function parseCommit(subject: string): CommitAddress | undefined {
 /** All events of an event's aggregate, as a filter; of the domain's own ones when it has none. */
 export const commitAggregate = (subject: string): string => `${subject.slice(0, subject.lastIndexOf("."))}.*`;
 
+/** Versions of aggregates whose newest event the log was purged of. Each has a subject of its own, kept at the hub. */
+export const PURGED_VERSIONS = "cim.versions.>";
+
+/** @param aggregate as `commitAggregate` gives it */
+export const purgedVersionSubject = (aggregate: string): string =>
+  `cim.versions.${aggregate.slice(EVENTS_PREFIX.length, -2)}`;
+
 /**
  * A version as `Cim-Expected-Version` has it: the log's index of the aggregate's newest event, `none` or 0: it has no event.
  * Undefined: it is none.

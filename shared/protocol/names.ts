@@ -14,6 +14,8 @@ export const STREAM = {
   answers: "CIM_ANSWERS",
   /** At the hub: what conflicted, what won and why. */
   conflicts: "CIM_CONFLICTS",
+  /** At the hub: versions of aggregates of strong domains whose newest event was purged. */
+  versions: "CIM_VERSIONS",
   nodes: "KV_CIM_NODES",
   control: "KV_CIM_CONTROL",
   /** Aggregates' states, folded from the node's log or copy. On every node that is asked to keep them. */

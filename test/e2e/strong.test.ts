@@ -1,5 +1,8 @@
+import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { LogRetention } from "../../coordinator/retention/log-retention.ts";
+import { keepVersions } from "../../coordinator/sequencer/commits/purged-versions.ts";
 import {
   type CimClient,
   type CimEvent,
@@ -10,7 +13,11 @@ import {
 } from "../../shared/client/connect-cim.ts";
 import type { ConfigDocument } from "../../shared/config/index.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
+import { readNodeContracts } from "../../shared/nats/node-contracts.ts";
+import { createLog } from "../../shared/observe/log.ts";
 import { uuidv7 } from "../../shared/protocol/identity.ts";
+import { inboxPrefix } from "../../shared/protocol/subjects.ts";
+import { readStream } from "../support/checker-read.ts";
 import { cim } from "../support/cim-command.ts";
 import { eventually } from "../support/eventually.ts";
 import { Fleet } from "../support/fleet.ts";
@@ -196,3 +203,56 @@ it("a commit is refused while the hub's coordinator is away, and one of before i
   const again = await eventually(() => leaf1.append(event), { timeoutMs: 60_000, what: "the coordinator" });
   expect(again).toEqual({ ...appended, duplicate: true });
 });
+
+it("an aggregate that has rested for longer than the log is kept is still at its version", async () => {
+  const { leaf1, leaf2 } = clients;
+  const rested = await leaf1.append({ ...placed("rested"), expect: "none" });
+  const log = async () => (await readStream(fleet.hub.natsUrl, "CIM_EVENTS")).messages;
+  // Some time without events, and the marks are written; a fence stands behind them with the next reign.
+  await eventually(async () => (await log()).at(-1)?.subject === "cim.events._cim.marks", {
+    timeoutMs: 60_000,
+    what: "marks",
+  });
+  await fleet.hub.kill("daemon");
+  await fleet.hub.start("daemon");
+  await eventually(async () => (await log()).at(-1)?.subject !== "cim.events._cim.marks", {
+    timeoutMs: 60_000,
+    what: "the next reign",
+  });
+  await purgeAll();
+  expect((await log()).map(({ subject }) => subject)).not.toContain("cim.events.orders.rested.Placed");
+  const refused = eventually(
+    () => leaf2.append({ ...placed("rested"), expect: "none" }).catch((error: unknown) => isConflict(error)),
+    { timeoutMs: 60_000, what: "the coordinator" },
+  );
+  expect(await refused).toMatchObject({ actual: rested.version });
+  const next = await leaf2.append({ ...placed("rested"), expect: rested });
+  expect(next.version).toBeGreaterThan(rested.version as number);
+});
+
+/** Gives a conflict, and throws what may pass. */
+function isConflict(error: unknown): VersionConflict {
+  if (error instanceof VersionConflict) return error;
+  throw error;
+}
+
+/** Purges the log as the coordinator does, of all that its marks and its fence let go. */
+async function purgeAll(): Promise<void> {
+  const { hub } = fleet;
+  const nc = await connectNats({
+    url: hub.natsUrl,
+    seedFile: join(hub.paths.data, "agent.nk"),
+    name: "test retention",
+    inboxPrefix: inboxPrefix("hub"),
+  });
+  try {
+    const log = createLog({ name: "test", level: "error", node: "hub" });
+    const of = { nc, inboxPrefix: inboxPrefix("hub") };
+    const contracts = await readNodeContracts(nc);
+    if (!contracts || contracts === "unreadable") throw new Error("the hub has published no contracts");
+    const beforePurge = (part: { startSeq: number; lastSeq: number }) => keepVersions(of, contracts, part);
+    await new LogRetention({ ...of, retentionMs: 0, log, beforePurge }).purge(Date.now() + 1000);
+  } finally {
+    await nc.close();
+  }
+}

@@ -64,6 +64,7 @@ test("each role gets its streams, and a second look changes nothing", async () =
     "CIM_REFUSED",
     "CIM_READERS",
     "CIM_EVENTS",
+    "CIM_VERSIONS",
     "KV_CIM_NODES",
     "KV_CIM_CONTROL",
   ]);

@@ -25,6 +25,8 @@ export interface Environment {
   readonly weather: Weather;
   /** The hub's log. */
   readonly log: SimStream;
+  /** Of aggregates of strong domains whose newest event was purged: at which version they were. */
+  readonly purgedVersions: Map<string, number>;
   /** Grows when the hub's server restarts: what was on its way to it then is gone. */
   hubServerRun: number;
   /** Told with every step, for a run that is looked into. */

@@ -1,5 +1,6 @@
 import type { LogState } from "../../coordinator/sequencer/log-state.ts";
 import { faultsOf } from "./checker.ts";
+import { commitFaults } from "./commit-checker.ts";
 import { BESIDE_A_PURGE, DISASTERS, type Disaster, Disasters } from "./disasters.ts";
 import { CALM } from "./environment.ts";
 import { Random } from "./random.ts";
@@ -21,6 +22,8 @@ export interface RunReport {
   readonly trace: readonly string[];
   readonly steps: number;
   readonly events: number;
+  /** Those that were acknowledged, and all. */
+  readonly commits: { readonly stored: number; readonly all: number };
   readonly logged: number;
 }
 
@@ -78,6 +81,7 @@ export function runSimulation(seed: number, options: RunOptions = {}): RunReport
         leaves: world.leaves.map(streamsOf),
       }),
     );
+    faults.push(...commitFaults(world.commits, world.wholeLog, world.logRestores > 0));
   } catch (error) {
     faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
@@ -88,6 +92,10 @@ export function runSimulation(seed: number, options: RunOptions = {}): RunReport
     trace: world.lines,
     steps: world.env.scheduler.steps,
     events: world.appends.length,
+    commits: {
+      stored: world.commits.filter(({ told }) => told && "version" in told).length,
+      all: world.commits.length,
+    },
     logged: world.env.log.messages.length,
   };
 }
@@ -105,6 +113,8 @@ function stormyTime(world: World, disasters: readonly Disaster[], choose: Random
   const events = choose.between(3, 30);
   for (let i = 0; i < events; i++)
     scheduler.after(random.between(0, lastingMs), () => world.append(random.pick(world.leaves)));
+  const commits = choose.pick([0, 5, 25]);
+  for (let i = 0; i < commits; i++) scheduler.after(random.between(0, lastingMs), () => world.commit());
   for (let atMs = 20; atMs < lastingMs; atMs += 60) scheduler.after(atMs, () => trouble.backUp());
   for (let atMs = 10; atMs < lastingMs; atMs += 25)
     scheduler.after(atMs, () => random.pick(world.leaves).trim());

@@ -235,7 +235,8 @@ export class SimCoordinator {
         this.#later(() => {
           const failed = this.#env.random.chance(this.#env.weather.failedReads);
           const newest = log.newestOf((subject) => commitAggregate(subject) === output.aggregate);
-          const index = newest ? positionOf(newest)?.index : 0;
+          const purged = this.#env.purgedVersions.get(output.aggregate) ?? 0;
+          const index = newest ? positionOf(newest)?.index : purged;
           this.#later(() =>
             this.#carryOut(
               this.machine.versionRead(output.token, output.aggregate, failed ? undefined : index),

@@ -1,3 +1,6 @@
+import { newestVersions } from "../../coordinator/sequencer/commits/purged-versions.ts";
+import type { Commit } from "../../coordinator/sequencer/commits/read-commit.ts";
+import type { CommitReply } from "../../shared/protocol/commit.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import type { IngestReply } from "../../shared/protocol/messages.ts";
 import type { Append } from "./checker.ts";
@@ -6,6 +9,7 @@ import { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
 import { newestFence, newestMarks, SimCoordinator } from "./sim-coordinator.ts";
 import { SimLeaf } from "./sim-leaf.ts";
+import { type CommitAttempt, SimProgram } from "./sim-program.ts";
 import { SimStream } from "./sim-stream.ts";
 import { bodyOf, uidOf } from "./uid.ts";
 
@@ -25,6 +29,8 @@ export interface WorldInit {
 /** Events with more body than that are refused. */
 const LARGEST_BODY = 60;
 const LOG_HEADERS_BYTES = 2048;
+/** No message is longer on its way: the second of two that are one, in the slowest weather. */
+const LATEST_MS = 400;
 
 /** A hub's log, its coordinators, leaves, and the network between them. */
 export class World {
@@ -36,6 +42,8 @@ export class World {
   readonly deletedByHand = new Set<number>();
   readonly lines: string[] = [];
   readonly purged: StoredMessage[] = [];
+  readonly commits: CommitAttempt[] = [];
+  readonly #programs: readonly SimProgram[];
   logRestores = 0;
   #logRestoredAtMs = -1;
   #nextUid = 1;
@@ -48,6 +56,7 @@ export class World {
       scheduler,
       weather: init.weather,
       log: new SimStream(),
+      purgedVersions: new Map(),
       hubServerRun: 0,
       trace: (text) => {
         if (init.trace) this.lines.push(`${String(scheduler.nowMs).padStart(6)} ${text()}`);
@@ -79,6 +88,21 @@ export class World {
           batchEvents: random.pick([1, 6, 20]),
         }),
     );
+    this.#programs = this.leaves.map(
+      (leaf) =>
+        new SimProgram({
+          env: this.env,
+          node: leaf.name,
+          attempts: this.commits,
+          nextUid: () => this.#nextUid++,
+          send: (commit, onReply) => this.#sendCommit(leaf, commit, onReply),
+        }),
+    );
+  }
+
+  /** A program somewhere commits to a strong domain. */
+  commit(): void {
+    this.env.random.pick(this.#programs).commit();
   }
 
   append(leaf: SimLeaf): void {
@@ -101,9 +125,21 @@ export class World {
     const marks = newestMarks(log.messages);
     const fence = newestFence(log.messages);
     if (!marks || !fence) return;
-    this.purged.push(
-      ...log.purgeBefore(Math.min(random.between(log.firstSeq, log.lastSeq), marks.seq, fence.seq)),
-    );
+    const behind = Math.min(marks.seq, fence.seq, this.#firstExpected());
+    const purged = log.purgeBefore(Math.min(random.between(log.firstSeq, log.lastSeq), behind));
+    this.purged.push(...purged);
+    for (const [aggregate, version] of newestVersions(purged, (domain) => domain === "strong"))
+      this.env.purgedVersions.set(aggregate, version);
+  }
+
+  /** The first commit that may be sent again: retention is longer than programs try. */
+  #firstExpected(): number {
+    const { log, scheduler } = this.env;
+    const isOver = ({ toldAtMs }: CommitAttempt) =>
+      toldAtMs !== undefined && scheduler.nowMs - toldAtMs > LATEST_MS;
+    const open = new Set(this.commits.filter((attempt) => !isOver(attempt)).map(({ uid }) => uid));
+    const first = log.messages.find((message) => open.has(uidOf(message) ?? 0));
+    return first?.seq ?? Number.POSITIVE_INFINITY;
   }
 
   /** The log with what retention took from it. */
@@ -160,6 +196,16 @@ export class World {
     this.#carry(leaf, () => {
       for (const coordinator of this.coordinators)
         coordinator.receive(leaf.name, payload, (reply) => this.#carry(leaf, () => onReply(reply)));
+    });
+  }
+
+  /** Of those that listen the server tells one, whether it leads just then or not. */
+  #sendCommit(leaf: SimLeaf, commit: Commit, onReply: (reply: CommitReply) => void): void {
+    this.#carry(leaf, () => {
+      const listening = this.coordinators.filter(({ wanted }) => wanted);
+      if (listening.length === 0) return;
+      const coordinator = this.env.random.pick(listening);
+      coordinator.receiveCommit(leaf.name, commit, (reply) => this.#carry(leaf, () => onReply(reply)));
     });
   }
 

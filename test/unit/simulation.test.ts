@@ -31,6 +31,13 @@ describe("hub, leaves and network in virtual time", { timeout: 60_000 + SEEDS * 
     expect(failing({ disasters: [disaster] })).toEqual([]);
   });
 
+  it("commits to strong domains in most runs, and some of them conflict", () => {
+    const runs = Array.from({ length: 10 }, (_, n) => runSimulation(FIRST + n).commits);
+    const sum = (of: "stored" | "all") => runs.reduce((total, commits) => total + commits[of], 0);
+    expect(sum("stored")).toBeGreaterThan(10);
+    expect(sum("all")).toBeGreaterThan(sum("stored"));
+  });
+
   it("is the same run for the same seed", () => {
     const tell = () => runSimulation(FIRST, { trace: true }).trace;
     expect(tell()).toEqual(tell());

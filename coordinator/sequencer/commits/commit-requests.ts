@@ -12,6 +12,7 @@ import {
   refuseCommit,
 } from "../../../shared/protocol/commit.ts";
 import { STREAM } from "../../../shared/protocol/names.ts";
+import { purgedVersion } from "./purged-versions.ts";
 import { type Commit, readCommit } from "./read-commit.ts";
 
 export interface CommitRequestsInit {
@@ -90,5 +91,5 @@ export class CommitRequests {
  */
 export async function readVersion(nc: NatsConnection, aggregate: string): Promise<number | undefined> {
   const newest = await getMessage(nc, STREAM.events, { last_by_subj: aggregate });
-  return newest ? positionOf(newest)?.index : 0;
+  return newest ? positionOf(newest)?.index : await purgedVersion(nc, aggregate);
 }
