@@ -33,6 +33,19 @@ export function headerTextOf(message: Msg): string {
   return text.slice(first + 2, text.length - 2);
 }
 
+/** The status that the server gave a message, as 503; 0: it has none. */
+export function statusOf(message: Msg): number {
+  if (!(message instanceof MsgImpl)) throw new TypeError("a message of another client");
+  const data = message._rdata;
+  if (message._msg.hdr <= 0 || data[STATUS_LINE.length] !== 0x20) return 0;
+  let status = 0;
+  for (let at = STATUS_LINE.length + 1; isDigit(data[at]); at++)
+    status = status * 10 + (data[at] as number) - 0x30;
+  return status;
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
+
 /** A delivered message's size as JetStream counts it against a pull's `max_bytes`. */
 export function deliveredBytes(message: Msg): number {
   if (!(message instanceof MsgImpl)) throw new TypeError("a message of another client");

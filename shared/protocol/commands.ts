@@ -151,11 +151,16 @@ export const COMMAND_HEADER = {
   error: "Cim-Error",
   /** Of an answer by the library's handlers: who did it. */
   node: "Cim-Node",
+  /** Of an answer by them: the id of the command, so that it is told from another's to the same inbox. */
+  id: "Cim-Id",
   /** By the coordinator, to a handler that says when it is done (`held-commands.ts`): nothing else would tell. */
   counted: "Cim-Counted",
 } as const;
 
 export const RETRY_ELSEWHERE = "elsewhere";
+
+/** Whether an id can be said in a header as it is. */
+export const isEchoable = (id: string): boolean => /^[!-~]{1,256}$/.test(id);
 
 /** The body of a command: only `id` is looked at, the idempotency key. Other bodies are routed too. */
 export const commandBody = z.looseObject({

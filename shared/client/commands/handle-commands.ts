@@ -5,6 +5,7 @@ import {
   COMMAND_HEADER,
   type CommandError,
   commandBody,
+  isEchoable,
   routedCommandSubject,
 } from "../../protocol/commands.ts";
 import { errorText } from "../../protocol/error-text.ts";
@@ -194,7 +195,9 @@ class HandledCommands implements Handling {
   }
 
   async #do(received: ReceivedCommand): Promise<Answer> {
-    const from = headerLine(COMMAND_HEADER.node, this.#node);
+    const { id } = received;
+    const about = id !== undefined && isEchoable(id) ? headerLine(COMMAND_HEADER.id, id) : "";
+    const from = headerLine(COMMAND_HEADER.node, this.#node) + about;
     try {
       const result = await this.#kind.handler(received);
       const body = result === undefined ? "" : JSON.stringify(result);

@@ -1,10 +1,4 @@
-import {
-  type Msg,
-  type NatsConnection,
-  NoRespondersError,
-  nuid,
-  type Subscription,
-} from "@nats-io/transport-node";
+import { type Msg, type NatsConnection, NoRespondersError, type Subscription } from "@nats-io/transport-node";
 import { LRUCache } from "lru-cache";
 import { liveRequest } from "../../nats/live-request.ts";
 import { EncodedHeaders } from "../../nats/raw-message.ts";
@@ -21,7 +15,8 @@ import {
   routeAskSubject,
   routedCommandSubject,
 } from "../../protocol/commands.ts";
-import { heldDirectSubject, heldQuestionSubject, type WaitingCommand } from "../../protocol/held-commands.ts";
+import { heldDirectSubject, heldQuestionSubject } from "../../protocol/held-commands.ts";
+import { AnswerInbox, type Call, type OpenCall } from "./answer-inbox.ts";
 import { askForLost } from "./ask-held.ts";
 import { CommandUnanswered } from "./command-errors.ts";
 
@@ -29,12 +24,10 @@ interface Route extends RouteAnswer {
   turn: number;
 }
 
-interface Waiting extends WaitingCommand {
-  readonly id: string;
+interface DirectCall extends Call {
   readonly node: string;
-  readonly token: string;
-  readonly resolve: (answer: Msg) => void;
-  readonly reject: (error: Error) => void;
+  readonly domain: string;
+  readonly command: string;
 }
 
 /** What goes to a leaf by a route. */
@@ -50,7 +43,6 @@ export interface DirectCommand {
 const MOST_ROUTES = 1_000;
 /** Though every change is told: a notice may be lost with the link. */
 const KEPT_MS = 30_000;
-const NO_RESPONDERS = 503;
 
 /**
  * Routes that were asked for and are kept until the fleet changes, and the commands that are sent by them, past the
@@ -60,10 +52,8 @@ export class KeptRoutes {
   readonly #nc: NatsConnection;
   readonly #node: string;
   readonly #routes = new LRUCache<string, Route>({ max: MOST_ROUTES, ttl: KEPT_MS });
-  readonly #inbox = `_INBOX.${nuid.next()}`;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #inbox: AnswerInbox<DirectCall>;
   readonly #subscriptions: Subscription[];
-  #sent = 0;
   /** As the coordinator said with the first route. */
   #isHub = false;
 
@@ -72,19 +62,17 @@ export class KeptRoutes {
     this.#node = node;
     const hear = (subject: string, heard: (message: Msg) => void) =>
       nc.subscribe(subject, { callback: (error, message) => void (error || heard(message)) });
-    const answered = (message: Msg) => this.#answered(message);
+    this.#inbox = new AnswerInbox(nc);
     this.#subscriptions = [
-      hear(`${this.#inbox}.*`, answered),
       // That nobody listens is told where the answer would have been published.
-      hear(answerSubject("*", node, `${this.#inbox}.*`), answered),
+      hear(answerSubject("*", node, `${this.#inbox.prefix}.*`), (message) => this.#inbox.take(message)),
       hear(COMMAND_SUBJECT.fleetChanged, ({ data }) => this.#changed(data)),
     ];
   }
 
   close(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    for (const { reject } of this.#waiting.values()) reject(new Error("the client was closed"));
-    this.#waiting.clear();
+    this.#inbox.close();
   }
 
   /** @throws {NoRespondersError} not by a route now; what the client throws, and `CommandUnanswered` */
@@ -117,10 +105,10 @@ export class KeptRoutes {
     const route = { ...routeAnswer.parse(answer.json()), turn: 0 };
     if (route.callerIsHub && !this.#isHub) {
       this.#isHub = true;
-      const subject = answeredSubject(this.#node, `${this.#inbox}.*`);
+      const subject = answeredSubject(this.#node, `${this.#inbox.prefix}.*`);
       this.#subscriptions.push(
         this.#nc.subscribe(subject, {
-          callback: (error, message) => void (error || this.#answered(message)),
+          callback: (error, message) => void (error || this.#inbox.take(message)),
         }),
       );
     }
@@ -132,39 +120,27 @@ export class KeptRoutes {
     { domain, command, id, body, headerText }: DirectCommand,
     timeoutMs: number,
   ): Promise<Msg> {
-    const token = (++this.#sent).toString(36);
-    const inbox = `${this.#inbox}.${token}`;
     const isHere = node === this.#node;
-    const reply = isHere ? inbox : answerSubject(node, this.#node, inbox);
     const subject = isHere
       ? routedCommandSubject(node, domain, command)
       : directCommandSubject(this.#node, node, domain, command);
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const message = `${domain}.${command} was not answered by ${node} within ${timeoutMs} ms; whether it was done is not known`;
-        this.#end(token)?.reject(new CommandUnanswered("timeout", message, { id, node }));
-      }, timeoutMs);
-      const done =
-        <T>(settle: (value: T) => void) =>
-        (value: T) => {
-          clearTimeout(timer);
-          settle(value);
-        };
-      const settles = { resolve: done(resolve), reject: done(reject) };
-      this.#waiting.set(token, { id, node, domain, command, reply, token, ...settles });
+    const what = `${domain}.${command}`;
+    const onTimeout = () => {
+      const message = `${what} was not answered by ${node} within ${timeoutMs} ms; whether it was done is not known`;
+      return new CommandUnanswered("timeout", message, { id, node });
+    };
+    const call = { id, what, mayRepeat: false, timeoutMs, onTimeout, node, domain, command };
+    return this.#inbox.ask(call, (inbox) =>
       this.#nc.publish(subject, body, {
-        reply,
+        reply: this.#replyOf(node, inbox),
         ...(headerText !== "" && { headers: new EncodedHeaders(headerText) }),
-      });
-    });
+      }),
+    );
   }
 
-  #answered(message: Msg): void {
-    const { subject, headers, data } = message;
-    const waiting = this.#end(subject.slice(subject.lastIndexOf(".") + 1));
-    if (headers?.code === NO_RESPONDERS && data.byteLength === 0) {
-      waiting?.reject(new NoRespondersError(subject));
-    } else waiting?.resolve(message);
+  /** What a leaf is given as the reply subject. */
+  #replyOf(node: string, inbox: string): string {
+    return node === this.#node ? inbox : answerSubject(node, this.#node, inbox);
   }
 
   #changed(data: Uint8Array): void {
@@ -178,33 +154,35 @@ export class KeptRoutes {
     for (const node of ended) void this.#programEnded(node);
     if (ended.length > 0 && gone.length === 0) return;
     this.#routes.clear();
-    for (const { token, id, node } of this.#waiting.values()) {
+    for (const open of this.#inbox.open) {
+      const { id, node } = open.call;
       if (!gone.includes(node)) continue;
       const message = `${node} went away with the command; whether it was done is not known`;
-      this.#end(token)?.reject(new CommandUnanswered("node-gone", message, { id, node }));
+      this.#inbox.fail(open, new CommandUnanswered("node-gone", message, { id, node }));
     }
   }
 
   async #programEnded(node: string): Promise<void> {
     const here = this.#node;
     const isHere = node === here;
-    const lost = await askForLost<Waiting>({
+    const lost = await askForLost({
       nc: this.#nc,
       subject: isHere ? heldQuestionSubject(node) : heldDirectSubject(here, node),
-      reply: (inbox) => (isHere ? inbox : answerSubject(node, here, inbox)),
+      reply: (inbox) => this.#replyOf(node, inbox),
       // The hub's own programs hear answers elsewhere than others.
       hear: (inbox) => (this.#isHub ? [answeredSubject(here, inbox)] : [inbox]),
-      waiting: () => [...this.#waiting.values()].filter((waiting) => waiting.node === node),
+      waiting: () =>
+        this.#inbox.open.filter(({ call }) => call.node === node).map((open) => this.#waitingOf(open)),
     });
-    for (const { token, id, domain, command } of lost) {
+    for (const { open, domain, command } of lost) {
+      const { id } = open.call;
       const message = `the program on ${node} ended that had ${domain}.${command}; whether it was done is not known`;
-      this.#end(token)?.reject(new CommandUnanswered("handler-gone", message, { id, node }));
+      this.#inbox.fail(open, new CommandUnanswered("handler-gone", message, { id, node }));
     }
   }
 
-  #end(token: string): Waiting | undefined {
-    const waiting = this.#waiting.get(token);
-    this.#waiting.delete(token);
-    return waiting;
+  #waitingOf(open: OpenCall<DirectCall>) {
+    const { node, domain, command } = open.call;
+    return { open, domain, command, reply: this.#replyOf(node, open.inbox) };
   }
 }

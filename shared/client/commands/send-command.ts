@@ -1,6 +1,5 @@
-import { type Msg, type NatsConnection, NoRespondersError } from "@nats-io/transport-node";
-import { liveRequest } from "../../nats/live-request.ts";
-import { EncodedHeaders } from "../../nats/raw-message.ts";
+import { type Msg, type NatsConnection, NoRespondersError, TimeoutError } from "@nats-io/transport-node";
+import { EncodedHeaders, headerTextOf } from "../../nats/raw-message.ts";
 import {
   COMMAND_HEADER,
   type CommandBody,
@@ -9,9 +8,10 @@ import {
   RETRY_ELSEWHERE,
 } from "../../protocol/commands.ts";
 import { errorText } from "../../protocol/error-text.ts";
-import { headerLine } from "../../protocol/headers.ts";
+import { headerLine, headerValue } from "../../protocol/headers.ts";
 import { uuidv7 } from "../../protocol/identity.ts";
 import { isDomain, isToken } from "../../protocol/subjects.ts";
+import { AnswerInbox } from "./answer-inbox.ts";
 import { CommandFailed, CommandRefused, CommandUnanswered, HANDLER_FAILED } from "./command-errors.ts";
 import type { DirectCommand, KeptRoutes } from "./kept-routes.ts";
 
@@ -86,7 +86,7 @@ export async function sendCommand(
     data: data ?? null,
     ...(fresh && { fresh }),
   };
-  const direct = { domain, command, id, body: JSON.stringify(body), headerText: headerTextOf(toSend) };
+  const direct = { domain, command, id, body: JSON.stringify(body), headerText: wishesOf(toSend) };
   let answer: Msg;
   try {
     signal?.throwIfAborted();
@@ -95,15 +95,17 @@ export async function sendCommand(
     if (cause instanceof CommandUnanswered) throw cause;
     throw asCommandError(cause, { what: `${domain}.${command}`, id, timeoutMs, signal });
   }
-  const code = answer.headers?.get(COMMAND_HEADER.error) ?? "";
-  if (code !== "") throw asToldError(code, answer, id);
+  const headerText = headerTextOf(answer);
+  const header = (name: string) => headerValue(headerText, name) || undefined;
+  const code = header(COMMAND_HEADER.error);
+  if (code !== undefined) throw asToldError(code, answer, id);
   return {
     id,
-    node: answer.headers?.get(COMMAND_HEADER.node) || undefined,
+    node: header(COMMAND_HEADER.node),
     body: answer.data,
     json: <T>() =>
       (answer.data.byteLength === 0 ? undefined : JSON.parse(Buffer.from(answer.data).toString("utf8"))) as T,
-    header: (name) => answer.headers?.get(name) || undefined,
+    header,
   };
 }
 
@@ -122,14 +124,37 @@ async function sent(
       if (!isNoResponders(error)) throw error;
     }
   }
-  const { domain, command: name, body, headerText } = command;
-  return await liveRequest(nc, commandSubject(domain, name), body, {
-    timeout: timeoutMs,
-    ...(headerText !== "" && { headers: new EncodedHeaders(headerText) }),
-  });
+  const { domain, command: name, id, body, headerText } = command;
+  const call = {
+    id,
+    what: `${domain}.${name}`,
+    mayRepeat: headerValue(headerText, COMMAND_HEADER.retry) !== undefined,
+    timeoutMs,
+    onTimeout: timedOut,
+  };
+  return await inboxOf(nc).ask(call, (reply) =>
+    nc.publish(commandSubject(domain, name), body, {
+      reply,
+      ...(headerText !== "" && { headers: new EncodedHeaders(headerText) }),
+    }),
+  );
 }
 
-function headerTextOf({ require = [], near, strategy, retry }: CommandToSend): string {
+const timedOut = () => new TimeoutError();
+
+/** Ends with its connection. */
+const inboxes = new WeakMap<NatsConnection, AnswerInbox>();
+
+function inboxOf(nc: NatsConnection): AnswerInbox {
+  let inbox = inboxes.get(nc);
+  if (inbox === undefined) {
+    inbox = new AnswerInbox(nc);
+    inboxes.set(nc, inbox);
+  }
+  return inbox;
+}
+
+function wishesOf({ require = [], near, strategy, retry }: CommandToSend): string {
   let lines = "";
   if (require.length > 0) lines += headerLine(COMMAND_HEADER.require, oneLine(require.join(",")));
   if (near !== undefined) lines += headerLine(COMMAND_HEADER.near, oneLine(near));
