@@ -110,6 +110,7 @@ export class Agent implements Daemon {
     this.#frame.log.level = config.logLevel;
     this.#own?.reconfigure(this.#config);
     await this.#hubs.configure(this.#config);
+    this.#frame.reconfigure(this.#config);
     if (before.sync.enabled !== config.sync.enabled) {
       this.#frame.log.warn("sync.enabled changes with the next start");
     } else if (JSON.stringify(before.sync.domains) !== JSON.stringify(config.sync.domains)) {

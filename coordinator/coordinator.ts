@@ -145,6 +145,7 @@ export class Coordinator implements Daemon {
     this.#routing.configure(this.#config);
     await this.#discovery.configure(config.discovery);
     this.#own.reconfigure(this.#config);
+    this.#frame.reconfigure(this.#config);
     if (this.#leadership?.leads) await this.#state.keep(this.#config);
     if (this.#retention) this.#retention.retentionMs = this.#retentionMs();
     this.#frame.log.info(

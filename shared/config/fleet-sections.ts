@@ -69,7 +69,7 @@ export const discoverySection = z.strictObject({
     },
   ),
   mdnsAnnounce: key(z.boolean().default(false), {
-    what: "Announces this node itself by multicast DNS, under dnsQuery, which has to end in .local; from the next start.",
+    what: "Announces this node itself by multicast DNS, under dnsQuery, which has to end in .local.",
     write: "true or false",
   }),
   consulAddr: key(
@@ -92,7 +92,7 @@ export const discoverySection = z.strictObject({
     write: "an absolute path, or null",
   }),
   consulRegister: key(z.boolean().default(false), {
-    what: "Enters this node itself into Consul's catalogue, as consulService; from the next start.",
+    what: "Enters this node itself into Consul's catalogue, as consulService.",
     write: "true or false",
   }),
   kubernetesUrl: key(url("https", "http").default("https://kubernetes.default.svc"), {

@@ -5,6 +5,7 @@ import { Conditions } from "../observe/conditions.ts";
 import { HttpServer } from "../observe/http-server.ts";
 import { createLog, type Log } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { OwnEntries } from "./own-entries.ts";
 import { OwnServer } from "./own-server.ts";
 
 export interface DaemonFrameInit {
@@ -24,13 +25,13 @@ export class DaemonFrame {
   readonly metrics: Metrics;
   readonly http: HttpServer;
   readonly server: OwnServer;
-  /** What tells others that this node is there. */
-  readonly #registrations: Promise<AsyncDisposable>[] = [];
+  readonly #entries: OwnEntries;
 
   constructor({ config, program, metrics, onServer, onLink }: DaemonFrameInit) {
     this.#config = config;
     this.log = createLog({ name: program, level: config.logLevel, node: config.node });
     this.metrics = new Metrics({ by: metrics, conditions: this.conditions });
+    this.#entries = new OwnEntries(this.log);
     const { conditions, log } = this;
     this.server = new OwnServer({ config, program, conditions, log, onServer, onLink });
     this.http = new HttpServer({
@@ -56,40 +57,18 @@ export class DaemonFrame {
   ready(): void {
     this.conditions.clear("starting");
     this.log.info("ready");
-    if (this.#config.discovery.consulRegister) this.#registrations.push(this.#register());
-    if (this.#config.discovery.mdnsAnnounce) this.#registrations.push(this.#announce());
+    this.#entries.configure(this.#config);
+  }
+
+  /** Takes over what of a new configuration concerns this node's entries elsewhere. */
+  reconfigure(config: Config): void {
+    this.#entries.configure(config);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.http[Symbol.asyncDispose]();
     await this.server[Symbol.asyncDispose]();
-    for (const registration of this.#registrations) await (await registration)[Symbol.asyncDispose]();
+    await this.#entries[Symbol.asyncDispose]();
     this.log.info("ended");
-  }
-
-  /** Loaded only where it is asked for. */
-  async #register(): Promise<AsyncDisposable> {
-    const { ConsulRegistration } = await import("../discovery/consul/consul-registration.ts");
-    const log = this.log.child({ part: "consul" });
-    const { discovery } = this.#config;
-    const about = { ...this.#about(), service: discovery.consulService };
-    return new ConsulRegistration({ ...about, place: discovery, log }).start();
-  }
-
-  async #announce(): Promise<AsyncDisposable> {
-    const { MdnsAnnouncer } = await import("../discovery/mdns/mdns-announcer.ts");
-    const log = this.log.child({ part: "mdns" });
-    const { discovery } = this.#config;
-    return new MdnsAnnouncer({
-      about: this.#about(),
-      service: discovery.dnsQuery,
-      place: discovery,
-      log,
-    }).start();
-  }
-
-  #about() {
-    const { node, role, region, capabilities, nats } = this.#config;
-    return { node, role, region, capabilities, natsUrl: nats.url, leafListen: nats.leafListen };
   }
 }

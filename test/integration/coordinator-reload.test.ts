@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { expect, it } from "vitest";
 import { COMMAND_SUBJECT } from "../../shared/protocol/commands.ts";
+import { ConsulAgent } from "../support/consul-agent.ts";
 import { eventually } from "../support/eventually.ts";
 import { startHubCoordinator } from "../support/hub-coordinator.ts";
 
@@ -50,4 +51,27 @@ it("a reload changes how often a node is probed", async () => {
   } finally {
     server.close();
   }
+});
+
+it("a reload enters the node into Consul's catalogue, enters it elsewhere, and takes it out", async () => {
+  await using consul = await ConsulAgent.start();
+  await using other = await ConsulAgent.start();
+  const entered = (agent: ConsulAgent) => agent.services.map(({ ID, Name }) => `${ID} as ${Name}`).join();
+  const discovery = { methods: ["static" as const], consulAddr: consul.address };
+  await using hub = await startHubCoordinator({ discovery });
+  const reload = (more: object) => hub.reload({ discovery: { ...discovery, ...more } });
+
+  await reload({ consulRegister: true });
+  await eventually(() => entered(consul) === "cim-hub as cim", { ...PATIENCE, what: "the entry" });
+  await reload({ consulRegister: true, consulService: "fleet" });
+  await eventually(() => entered(consul) === "cim-hub as fleet", { ...PATIENCE, what: "another service" });
+  await reload({ consulRegister: true, consulAddr: other.address });
+  await eventually(() => entered(other) === "cim-hub as cim", { ...PATIENCE, what: "another Consul" });
+  expect(entered(consul)).toBe("");
+  // One that can't be reached holds up no reload; the node is entered where it is wanted next all the same.
+  await other.stop();
+  await reload({ consulRegister: true });
+  await eventually(() => entered(consul) === "cim-hub as cim", { ...PATIENCE, what: "the first again" });
+  await reload({});
+  await eventually(() => entered(consul) === "", { ...PATIENCE, what: "no entry" });
 });

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -53,21 +53,53 @@ if (process.env.CONSUL_BIN) {
   sourceCompliance("a real Consul (CONSUL_BIN)", {
     start: () => startConsul(process.env.CONSUL_BIN as string),
   });
+
+  it("a real Consul (CONSUL_BIN) enters a node with a check that can be renewed, and takes it out", async () => {
+    await using consul = await startConsul(process.env.CONSUL_BIN as string);
+    const checks = async () => {
+      const answer = await fetch(`http://${consul.address}/v1/health/checks/cim`);
+      const known = (await answer.json()) as { CheckID: string; Status: string }[];
+      return known.map(({ CheckID, Status }) => `${CheckID} ${Status}`).join();
+    };
+    const registration = new ConsulRegistration({
+      region: "eu",
+      capabilities: ["gpu"],
+      natsUrl: "nats://127.0.0.27:4227",
+      leafListen: null,
+      role: "leaf",
+      place: { ...PLACE, consulAddr: consul.address },
+      service: "cim",
+      node: "leaf7",
+      log: createLog({ name: "test", level: "error", node: "leaf7" }),
+    }).start();
+    await eventually(async () => (await checks()) === "service:cim-leaf7 passing");
+    // As it is done every ten seconds.
+    const renewed = await fetch(`http://${consul.address}/v1/agent/check/pass/service:cim-leaf7`, {
+      method: "PUT",
+    });
+    expect(renewed.status).toBe(200);
+    await registration.withdraw();
+    await eventually(async () => (await checks()) === "");
+  });
 }
 
 /** A development agent of its own, without a disk. */
-async function startConsul(binary: string): Promise<Backend> {
+async function startConsul(binary: string): Promise<Backend & { readonly address: string }> {
   const [http = 0, serfLan = 0, serfWan = 0, server = 0] = await freePorts(4);
   const dir = await tempDir("cim-consul-");
-  const ports = { http, serf_lan: serfLan, serf_wan: serfWan, server, dns: -1, grpc: -1, grpc_tls: -1 };
+  const ports = { http, serf_lan: serfLan, serf_wan: serfWan, server, dns: -1, grpc: -1, ...grpcTls(binary) };
   await writeFile(join(dir.path, "ports.json"), JSON.stringify({ ports }));
   const args = ["agent", "-dev", "-bind=127.0.0.1", `-config-dir=${dir.path}`];
-  const consul = spawn(binary, args, { stdio: "ignore" });
+  const consul = spawn(binary, args, { stdio: ["ignore", "ignore", "inherit"] });
   const ended = once(consul, "exit");
   const address = `127.0.0.1:${http}`;
-  await eventually(async () => (await (await fetch(`http://${address}/v1/status/leader`)).text()).length > 2);
+  await Promise.race([
+    eventually(async () => (await (await fetch(`http://${address}/v1/status/leader`)).text()).length > 2),
+    ended.then(() => Promise.reject(new Error(`${binary} ended`))),
+  ]);
   const listed = new Set<string>();
   return {
+    address,
     list: (nodes) => listInConsul(address, nodes, listed),
     open: (init) => new ConsulSource({ ...init, ...PLACE, consulAddr: address }),
     async [Symbol.asyncDispose]() {
@@ -76,6 +108,13 @@ async function startConsul(binary: string): Promise<Backend> {
       await dir[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A port that Consul has since 1.14, and does not know before. */
+function grpcTls(binary: string): { grpc_tls?: number } {
+  const version = /Consul v(\d+)\.(\d+)/.exec(execFileSync(binary, ["version"], { encoding: "utf8" }));
+  const [, major = "0", minor = "0"] = version ?? [];
+  return Number(major) > 1 || Number(minor) >= 14 ? { grpc_tls: -1 } : {};
 }
 
 function look(agent: ConsulAgent, more: Partial<ConstructorParameters<typeof ConsulSource>[0]> = {}) {

@@ -49,15 +49,33 @@ export class ConsulRegistration {
     await this.#loop;
   }
 
+  /** Ends, and takes the node out of the catalogue. Where that can't be done, Consul does it in time. */
+  async withdraw(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    const { service, node, log } = this.#init;
+    const about = { service, id: serviceId(node) };
+    try {
+      const path = `/v1/agent/service/deregister/${serviceId(node)}`;
+      await this.#ask(path, AbortSignal.timeout(TIMEOUT_MS));
+      log.info(about, "taken out of Consul's catalogue");
+    } catch (error) {
+      const forgotten = `not taken out of Consul's catalogue; it forgets the node in ${FORGET_AFTER}`;
+      log.warn({ ...about, err: error }, forgotten);
+    }
+  }
+
+  async #ask(path: string, signal: AbortSignal, body?: unknown): Promise<void> {
+    await askConsul(
+      // An agent knows its own services, whatever datacenter is looked into.
+      { ...this.#init.place, consulDatacenter: null },
+      { method: "PUT", path, body, timeoutMs: TIMEOUT_MS, signal },
+    );
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#ended;
-    const { place, service, node, log, renewMs = RENEW_MS } = this.#init;
-    const ask = (path: string, body?: unknown) =>
-      askConsul(
-        // An agent knows its own services, whatever datacenter is looked into.
-        { ...place, consulDatacenter: null },
-        { method: "PUT", path, body, timeoutMs: TIMEOUT_MS, signal },
-      );
+    const { service, node, log, renewMs = RENEW_MS } = this.#init;
+    const ask = (path: string, body?: unknown) => this.#ask(path, signal, body);
     let isEntered = false;
     let isToldOf = false;
     while (!signal.aborted) {
