@@ -19,8 +19,10 @@ const FIELDS: Readonly<Record<string, FieldType>> = {
 };
 const typed = crdt(FIELDS, Y);
 
+type Told = readonly [data: unknown, parts?: EventParts];
+
 /** Each with the data of one event; node and what was seen as given. */
-const valueAfter = (...events: readonly (readonly [data: unknown, parts?: EventParts])[]) => {
+const valueAfter = (...events: readonly Told[]) => {
   const { state } = foldAll(
     typed,
     events.map(([data, parts], n) => foldEventOf(n + 1, data, parts)),
@@ -53,7 +55,7 @@ describe("counters", () => {
 
   test("begin anew after a delete that saw all, and go on after one that did not", () => {
     expect(valueAfter([{ stock: 5 }, a], [{ stock: null }, { node: "b", seen: { "a/1": 1 } }])).toEqual({});
-    const counted: Parameters<typeof valueAfter>[number][] = [
+    const counted: readonly Told[] = [
       [{ stock: 5 }, a],
       [{ stock: 2 }, { node: "b", seen: { "a/1": 1 } }],
       [{ stock: null }, { node: "c", seen: { "a/1": 1 } }],
