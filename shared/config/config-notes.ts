@@ -1,4 +1,5 @@
 import { configDocument } from "./config-schema.ts";
+import { contractNotes } from "./contract-notes.ts";
 import type { Config } from "./derived.ts";
 import { allKeyPaths, defaultOf } from "./described-key.ts";
 import { valueAt } from "./document-value.ts";
@@ -27,7 +28,7 @@ export function configNotes(config: Config): string[] {
   if (!config.nats.anonymousApp && config.nats.users.length === 0) {
     notes.push("nats.users is empty and nats.anonymousApp is false: no program can connect");
   }
-  return notes;
+  return [...notes, ...contractNotes(config)];
 }
 
 function isAskedFor(config: Config, path: string): boolean {

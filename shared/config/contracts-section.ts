@@ -64,7 +64,7 @@ export const contractEntry = z.strictObject({
     },
   ),
   module: key(absolutePath.nullable().optional(), {
-    what: "A JavaScript file with the domain's own code: any of reduce(state, event), merge(siblings), resolver. The same content on every node.",
+    what: "A JavaScript file with the domain's own code: exports one of reduce(value, event), merge(siblings) for vector-clock, and resolver. The same content on every node.",
     write: 'an absolute path, as "/etc/cim/orders.js", or null',
   }),
 });

@@ -40,6 +40,7 @@ export class OwnServer {
   readonly #init: OwnServerInit;
   #config: Config;
   #contracts: Contracts;
+  #contractsHash: string;
   #nc: NatsConnection | undefined;
   #sys: NatsConnection | undefined;
   #links: LinkWatch | undefined;
@@ -51,6 +52,7 @@ export class OwnServer {
     this.#init = init;
     this.#config = init.config;
     this.#contracts = readContracts(init.config);
+    this.#contractsHash = contractsHash(this.#contracts);
   }
 
   /** The daemon's connection in the account CIM. */
@@ -70,7 +72,7 @@ export class OwnServer {
   }
 
   get contractsHash(): string {
-    return contractsHash(this.#contracts);
+    return this.#contractsHash;
   }
 
   get links(): readonly Link[] {
@@ -101,7 +103,8 @@ export class OwnServer {
   }
 
   /**
-   * Takes over what of a new configuration concerns the streams and the contracts, or nothing.
+   * Takes over what of a new configuration concerns the streams and the contracts. Contracts that can't be changed like
+   * that leave everything as it is.
    * @throws StreamUnusable, ConfigError, ContractChangeRefused
    */
   async reconfigure(config: Config): Promise<void> {
@@ -109,6 +112,7 @@ export class OwnServer {
     await requireContractChange(this.nc, config, contracts);
     this.#config = config;
     this.#contracts = contracts;
+    this.#contractsHash = contractsHash(contracts);
     await this.#ensureStreams();
   }
 

@@ -1,10 +1,18 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createUser } from "@nats-io/nkeys";
 import { describe, expect, it } from "vitest";
 import { contractFaults } from "../../shared/config/contract-faults.ts";
-import { checkDocument, faultLine, parseConfig, readContracts } from "../../shared/config/index.ts";
-import { PAIRS } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
+import {
+  checkDocument,
+  configNotes,
+  faultLine,
+  parseConfig,
+  printSchema,
+  readContracts,
+} from "../../shared/config/index.ts";
+import { OFFERED_MODES, PAIRS } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const leaf = {
@@ -170,6 +178,46 @@ describe("contracts in a document", () => {
     expect(faults(PAIRS as typeof without)).toEqual([]);
     document["sync.conflictResolution"] = "crdt";
     expect(faults()).toEqual([line("contracts.a.resolver"), line("contracts.b.mode")]);
+  });
+});
+
+describe("contracts for whatever reads the schema", () => {
+  it("have the modes that are offered, and names of domains alone", () => {
+    const { contracts } = (JSON.parse(printSchema()) as { properties: Record<string, unknown> }).properties;
+    expect(contracts).toMatchObject({
+      propertyNames: { pattern: expect.any(String) },
+      additionalProperties: {
+        additionalProperties: false,
+        properties: {
+          mode: { enum: OFFERED_MODES },
+          resolver: { enum: ["last-write-wins", "vector-clock", "crdt"] },
+        },
+      },
+    });
+  });
+});
+
+describe("contracts that are valid and may not be meant", () => {
+  const contracts = { orders: { subscribers: ["leaf1", "leaf9"] }, person: {} };
+
+  it("are noted at the hub where they name a node that may not link", () => {
+    const leaves = [{ name: "leaf1", publicKey: createUser().getPublicKey() }];
+    const nats = { leafListen: "0.0.0.0:7422" };
+    expect(configNotes(parseConfig({ ...hub, nats, leaves, contracts }))).toEqual([
+      "contracts.orders.subscribers names leaf9, which is not in leaves",
+    ]);
+    expect(
+      configNotes(parseConfig({ ...hub, contracts: { orders: { subscribers: ["*", "hub"] } } })),
+    ).toEqual([]);
+  });
+
+  it("are noted at a leaf that follows a list which nobody wrote", () => {
+    const other = { ...leaf, node: "leaf2" };
+    expect(configNotes(parseConfig({ ...other, contracts }))).toEqual([
+      "the copy holds person by the contracts, and no domain without a contract",
+    ]);
+    expect(configNotes(parseConfig({ ...leaf, contracts }))).toEqual([]);
+    expect(configNotes(parseConfig({ ...other, contracts, sync: { domains: ["a", "person"] } }))).toEqual([]);
   });
 });
 
