@@ -6,22 +6,25 @@ import { LabError } from "./lab-error.ts";
 import type { DeclaredContracts } from "./node-plan.ts";
 import { writeDurably } from "./state.ts";
 
+const keptIn = (dir: string): string => join(dir, "contracts.json");
+
 /**
- * The contracts of a lab that starts: those that are wanted, or those of the last time, which its data was written under.
+ * The contracts under which a lab ran last.
  * @throws LabError what was kept in the folder is not as it was written
  */
-export async function labContracts(
-  dir: string,
-  wanted: DeclaredContracts | undefined,
-): Promise<DeclaredContracts> {
-  const file = join(dir, "contracts.json");
-  if (wanted === undefined) return existsSync(file) ? await readContractsFile(file) : {};
+export async function keptContracts(dir: string): Promise<DeclaredContracts> {
+  const file = keptIn(dir);
+  return existsSync(file) ? await readContractsFile(file) : {};
+}
+
+/** Keeps those under which a lab runs now: its data was written under them. @throws LabError */
+export async function keepContracts(dir: string, contracts: DeclaredContracts): Promise<void> {
+  const file = keptIn(dir);
   try {
-    await writeDurably(file, `${JSON.stringify(wanted, null, 2)}\n`);
+    await writeDurably(file, `${JSON.stringify(contracts, null, 2)}\n`);
   } catch (cause) {
     throw new LabError(`cannot write ${file} (${errorText(cause)}): choose another --dir`, 2, { cause });
   }
-  return wanted;
 }
 
 /** Contracts as they stand in a file. @throws LabError one line: what is wrong there */

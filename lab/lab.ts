@@ -5,7 +5,7 @@ import { answerControl } from "./control-answers.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { daemonCommand, daemonEnvironment } from "./daemon-command.ts";
 import { type FleetDocument, leafDocument } from "./fleet-document.ts";
-import { labContracts } from "./lab-contracts.ts";
+import { keepContracts, keptContracts } from "./lab-contracts.ts";
 import { LabError } from "./lab-error.ts";
 import { LabFolder, type LabMemory } from "./lab-folder.ts";
 import { LabNode } from "./lab-node.ts";
@@ -193,13 +193,15 @@ export class Lab implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    this.#contracts = await labContracts(this.dir, this.#options.contracts);
+    this.#contracts = this.#options.contracts ?? (await keptContracts(this.dir));
     await this.#addNodes(planFleet(this.#folder.previous, this.#options.leaves));
     const included = [...this.#nodes.values()].filter(({ included }) => included);
     this.#checkOpen();
     await Promise.all(included.map((node) => node.start()));
     await this.#waitForLinks(this.leaves.map(({ name }) => name));
     this.#checkOpen();
+    // Only now: under others that the nodes refused, a start that asks for none would be refused, too.
+    if (this.#options.contracts) await keepContracts(this.dir, this.#contracts);
     this.#control = await ControlSocket.listen(this.dir, (request) => answerControl(this, request));
     await this.#remember();
   }

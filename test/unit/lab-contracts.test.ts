@@ -1,18 +1,18 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { labContracts, readContractsFile } from "../../lab/lab-contracts.ts";
+import { keepContracts, keptContracts, readContractsFile } from "../../lab/lab-contracts.ts";
 import { withTempDir } from "../support/temp-dir.ts";
 
 const contracts = { orders: { mode: "strong" } } as const;
 
-it("a lab goes on with the contracts of the last time, until others are wanted", async () => {
+it("a lab keeps the contracts that it ran under last", async () => {
   await withTempDir(async (dir) => {
-    expect(await labContracts(dir, undefined)).toEqual({});
-    expect(await labContracts(dir, contracts)).toEqual(contracts);
-    expect(await labContracts(dir, undefined)).toEqual(contracts);
-    expect(await labContracts(dir, {})).toEqual({});
-    expect(await labContracts(dir, undefined)).toEqual({});
+    expect(await keptContracts(dir)).toEqual({});
+    await keepContracts(dir, contracts);
+    expect(await keptContracts(dir)).toEqual(contracts);
+    await keepContracts(dir, {});
+    expect(await keptContracts(dir)).toEqual({});
   });
 });
 
@@ -28,6 +28,6 @@ it("contracts of a file are given as they were written, or refused in one line",
       ),
       exitCode: 2,
     });
-    await expect(labContracts(dir, undefined)).rejects.toThrow(/contracts\.orders\.mode/);
+    await expect(keptContracts(dir)).rejects.toThrow(/contracts\.orders\.mode/);
   });
 });
