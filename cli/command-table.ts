@@ -37,6 +37,16 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import("./events.ts"),
   },
   {
+    name: "state",
+    summary: "what aggregates' events come to on a node, and how far it has folded them",
+    load: () => import("./state.ts"),
+  },
+  {
+    name: "conflicts",
+    summary: "concurrent writes that met: what was lost, why, and how to have it back",
+    load: () => import("./conflicts.ts"),
+  },
+  {
     name: "route",
     summary: "which leaf a command would go to, why, and why not the others",
     load: () => import("./route.ts"),

@@ -1,3 +1,5 @@
+import type { JournalledConflict } from "../coordinator/conflicts/conflict-record.ts";
+import type { ConflictsAnswer } from "../coordinator/conflicts/conflicts-api.ts";
 import type { FleetNode } from "../coordinator/fleet/fleet.ts";
 import type { CopyLag, OriginLag, ReplicationView } from "../coordinator/fleet/replication-view.ts";
 import type { FleetStatus } from "../coordinator/http/api.ts";
@@ -41,6 +43,19 @@ export async function readRoute(base: string, asked: Readonly<Record<string, str
   return await getJson<RouteAnswer>(base, `/api/v1/routes?${new URLSearchParams(asked)}`);
 }
 
+/** The newest conflicts. @throws CommandFailure, usage when what is asked for is none */
+export async function readConflicts(
+  base: string,
+  asked: Readonly<Record<string, string>>,
+): Promise<ConflictsAnswer> {
+  return await getJson<ConflictsAnswer>(base, `/api/v1/conflicts?${new URLSearchParams(asked)}`);
+}
+
+/** One conflict. @throws CommandFailure, usage when there is none of that id */
+export async function readConflict(base: string, id: string): Promise<JournalledConflict> {
+  return await getJson<JournalledConflict>(base, `/api/v1/conflicts/${encodeURIComponent(id)}`);
+}
+
 async function getJson<T>(base: string, path: string): Promise<T> {
   let response: Response;
   try {
@@ -48,9 +63,9 @@ async function getJson<T>(base: string, path: string): Promise<T> {
   } catch (cause) {
     throw new CommandFailure(`the coordinator at ${base} does not answer: ${whyOf(cause)}`, 1, { cause });
   }
-  if (response.status === 400) {
+  if (response.status === 400 || response.status === 404) {
     const { error } = (await response.json().catch(() => ({}))) as { error?: string };
-    if (error !== undefined) throw usage(error);
+    if (error !== undefined && !error.startsWith("there is no /")) throw usage(error);
   }
   if (!response.ok) {
     const text = `${base} answers, but not as a coordinator does (${response.status} to ${path}): write --http of the hub's`;

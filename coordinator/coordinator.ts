@@ -6,6 +6,8 @@ import { DaemonFrame } from "../shared/daemon/daemon-frame.ts";
 import { Discovery } from "../shared/discovery/discovery.ts";
 import { formatReign } from "../shared/protocol/reign.ts";
 import { inboxPrefix } from "../shared/protocol/subjects.ts";
+import type { Conflicts } from "./conflicts/conflicts.ts";
+import { hubConflicts } from "./conflicts/hub-conflicts.ts";
 import { EventTotals } from "./fleet/event-totals.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { showFleetMetrics } from "./fleet/fleet-metrics.ts";
@@ -38,6 +40,7 @@ export class Coordinator implements Daemon {
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
   readonly #own: OwnOutbox;
+  readonly #conflicts: Conflicts;
   readonly #state: ReturnType<typeof ownState>;
   #judgeTimer: NodeJS.Timeout | undefined;
   /** Messages of the log that no sequencer wrote, since this start. */
@@ -60,7 +63,8 @@ export class Coordinator implements Daemon {
       },
     });
     this.#own = new OwnOutbox(this.#frame, config);
-    this.#state = ownState(this.#frame);
+    this.#conflicts = hubConflicts(this.#frame, () => this.#config);
+    this.#state = ownState(this.#frame, (noted) => this.#conflicts.note(noted));
     const { conditions, log } = this.#frame;
     this.#watch = new FleetWatch({
       fleet: this.#fleet,
@@ -113,6 +117,7 @@ export class Coordinator implements Daemon {
     await this.#leadership.start();
     await this.#watch.start(nc);
     this.#routing.start(nc);
+    this.#conflicts.start();
     await this.#frame.server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#frame.ready();
@@ -163,6 +168,7 @@ export class Coordinator implements Daemon {
     await this.#discovery[Symbol.asyncDispose]();
     await this.#own.ship(false);
     await this.#state.keep(undefined);
+    this.#conflicts[Symbol.dispose]();
     await this.#sequencer?.drain(DRAIN_TIMEOUT_MS);
     await this.#leadership?.[Symbol.asyncDispose]();
     this.#retention?.stop();

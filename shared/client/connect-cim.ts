@@ -97,6 +97,11 @@ const MAX_TIMER_MS = 2 ** 32 - 1;
  *   { domain: "person", aggregate: "ada", type: "PersonRenamed", data: { name: "Ada Lovelace" }, causedBy: created },
  * ]);
  * console.log(`${cim.node} has them at ${created.seq}, ${moved?.seq} and ${renamed?.seq}`);
+ *
+ * const { value, version } = await cim.state<{ name: string }>("person", "ada");
+ * // Stands in the place of all that is in that state, on every node.
+ * await cim.append({ domain: "person", aggregate: "ada", type: "PersonRenamed", data: { name: "Ada King" }, seen: version });
+ * console.log(`was ${value?.name}`);
  * ```
  *
  * @throws {TypeError} the url is none
@@ -226,6 +231,10 @@ class ConnectedClient implements CimClient {
   }
 
   async appendBatch(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
+    if (!Array.isArray(events)) {
+      const message = `events: ${JSON.stringify(events)} is no list of events; write [{ domain, type }]`;
+      throw new EventRejected("events", message);
+    }
     if (events.length > MAX_BATCH_MESSAGES) {
       const limit = { name: "events of one batch", max: MAX_BATCH_MESSAGES, actual: events.length };
       const message = `events: ${events.length} are more than the ${MAX_BATCH_MESSAGES} that are stored as one; append them in several batches`;

@@ -140,6 +140,24 @@ export function answersStream({ maxMemory }: { readonly maxMemory: number }): St
   };
 }
 
+/** Some 200,000 conflicts of short values. */
+const MAX_CONFLICTS_BYTES = 256 * 1024 * 1024;
+
+/**
+ * The journal of conflicts, and what was resolved of them since. Kept by size and not with the log: what was lost can be
+ * looked up when the log has forgotten it. The oldest go first: a full journal must not hold up the states that are folded.
+ */
+export function conflictsStream(): StreamDefinition {
+  return {
+    ...KEPT,
+    name: STREAM.conflicts,
+    subjects: [SUBJECT.conflicts, SUBJECT.resolutions],
+    max_bytes: MAX_CONFLICTS_BYTES,
+    max_msgs_per_subject: 1,
+    discard: "old",
+  };
+}
+
 /** Versions of strong domains' aggregates, of those whose newest event was purged from the log. */
 export function versionsStream(): StreamDefinition {
   return { ...KEPT, name: STREAM.versions, subjects: [PURGED_VERSIONS], max_msgs_per_subject: 1 };
@@ -170,6 +188,8 @@ export function wantedStreams(config: StreamsInput, contracts?: Contracts): Stre
     readersStream(),
     ...(hub || config.sync.enabled ? [eventsStream({ maxBytes: hub ? config.log.maxBytes : null })] : []),
     ...(hub ? [] : [answersStream(config.nats)]),
-    ...(hub ? [versionsStream(), bucketStream(BUCKET.nodes), bucketStream(BUCKET.control)] : []),
+    ...(hub
+      ? [conflictsStream(), versionsStream(), bucketStream(BUCKET.nodes), bucketStream(BUCKET.control)]
+      : []),
   ];
 }

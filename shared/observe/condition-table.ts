@@ -53,6 +53,15 @@ export const CONDITIONS = declare({
     affectsReadiness: true,
     dependsOn: ["server-down"],
   },
+  "conflicts-not-written": {
+    severity: "error",
+    title: "Journal refuses",
+    text: "The journal of conflicts (CIM_CONFLICTS) takes nothing: {error|see the log}. States wait for it.",
+    whatToDo: "Look at the disk and nats-server's log; it is tried again by itself.",
+    timeToVisibleMs: 5_000,
+    affectsReadiness: false,
+    dependsOn: ["server-down"],
+  },
   "disk-full": {
     severity: "error",
     title: "Disk full",

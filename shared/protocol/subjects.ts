@@ -15,6 +15,9 @@ export const SUBJECT = {
   ingest: "cim.ingest.*",
   refused: "cim.refused.>",
   readers: "cim.readers.>",
+  conflicts: "cim.conflicts.>",
+  /** Which conflicts somebody has resolved, or what was lost by them reinstated. */
+  resolutions: "cim.resolutions.>",
 } as const;
 
 /** The log's control records, by kind. Published below `cim.log._cim.`, stored below `cim.events._cim.`. */
@@ -58,6 +61,14 @@ export const isAnswerable = (reply: string | undefined): boolean =>
   reply !== undefined && /^(_INBOX|cim\.node\.[^.]+\.reply)\./.test(reply);
 export const refusedSubject = (reason: string, eventSubject: string): string =>
   `cim.refused.${reason}.${eventSubject.slice(EVENTS_PREFIX.length)}`;
+/**
+ * Of a conflict that the journal names `<log index>.<n>`. `of` is its aggregate as in events' subjects, `person.ada`; at the
+ * end, as it may be several words. `*.*` for the id: all of that aggregate; `>`: of any.
+ */
+export const conflictSubject = (id: string, of: string): string => `cim.conflicts.${id}.${of}`;
+export const resolutionSubject = (id: string, of: string): string => `cim.resolutions.${id}.${of}`;
+/** Every aggregate's events of a type. */
+export const typeFilter = (type: string): string => `${EVENTS_PREFIX}*.*.${type}`;
 export const controlRecordPublishSubject = (kind: ControlKind): string => `${LOG_PREFIX}_cim.${kind}`;
 export const controlRecordSubject = (kind: ControlKind): string => `${EVENTS_PREFIX}_cim.${kind}`;
 /**

@@ -44,7 +44,7 @@ test("the example in the documentation runs as it stands", async () => {
   await using server = await startNode();
   await using dir = await tempDir();
   const ran = await runExample(server, CONNECT, dir.path);
-  expect(ran).toEqual({ stdout: "test has them at 1, 2 and 3\n", stderr: "" });
+  expect(ran).toEqual({ stdout: "test has them at 1, 2 and 3\nwas Ada Lovelace\n", stderr: "" });
 });
 
 test("so do those of a durable name, and of a group with the checkpoints in its own transactions", async () => {
