@@ -12,6 +12,7 @@ import { readCopyState } from "./downlink/copy-state.ts";
 import { Downlink } from "./downlink/downlink.ts";
 import { HubFinder } from "./hubs/hub-finder.ts";
 import { OwnNode } from "./own-node.ts";
+import { CopyProof } from "./proof/copy-proof.ts";
 import { NodeState } from "./state/node-state.ts";
 import { RefusedEvents } from "./uplink/refused-events.ts";
 
@@ -21,6 +22,7 @@ export class Agent implements Daemon {
   readonly #frame: DaemonFrame;
   #own: OwnNode | undefined;
   #downlink: Downlink | undefined;
+  #copyProof: CopyProof | undefined;
   readonly #hubs: HubFinder;
   readonly #handlers: HandlerWatch;
   readonly #state: NodeState;
@@ -67,6 +69,7 @@ export class Agent implements Daemon {
     const { node } = config;
     const nc = await this.#frame.open();
     const { position } = config.sync.enabled ? await readCopyState(nc) : { position: undefined };
+    this.#copyProof = config.sync.enabled ? this.#proveCopy(nc) : undefined;
     this.#own = new OwnNode({
       nc,
       config,
@@ -78,6 +81,7 @@ export class Agent implements Daemon {
       contractsHash: () => this.#frame.server.contractsHash,
       handlers: () => this.#handlers,
       onShipping: (mark) => this.#judgeCopy({ mark }),
+      ...(this.#copyProof && { proven: this.#copyProof.proven }),
     });
     this.#own.start();
     if (config.sync.enabled) this.#downlink = this.#newDownlink(nc);
@@ -130,6 +134,7 @@ export class Agent implements Daemon {
     await this.#state.keep(undefined);
     await this.#downlink?.[Symbol.asyncDispose]();
     await this.#own?.[Symbol.asyncDispose]();
+    await this.#copyProof?.[Symbol.asyncDispose]();
     await this.#frame[Symbol.asyncDispose]();
   }
 
@@ -156,6 +161,7 @@ export class Agent implements Daemon {
       reship: async (isWanted) => await this.#own?.uplink.reshipped(isWanted),
       onFollowed: (followed) => this.#own?.copyFollowed(followed),
       onEmpty: () => this.#judgeCopy({ empty: true }),
+      ...(this.#copyProof && { onWritten: this.#copyProof.written }),
       onForeign: (count) => this.#frame.metrics.add("cim_foreign_total", {}, count),
       onCopied: (events, own, newestMs) => {
         this.#copyIsEmpty = false;
@@ -164,6 +170,13 @@ export class Agent implements Daemon {
         if (own) this.#own?.outbox.cameBack(own);
       },
     });
+  }
+
+  #proveCopy(nc: NatsConnection): CopyProof {
+    const log = this.#frame.log.child({ part: "proof" });
+    const proof = new CopyProof({ nc, config: this.#config, downlink: () => this.#downlink, log });
+    proof.start();
+    return proof;
   }
 
   /** A copy that is empty on a node the log knows was there before: deleted, or its store is another one. */

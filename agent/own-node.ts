@@ -1,17 +1,20 @@
 import { randomBytes } from "node:crypto";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Config } from "../shared/config/index.ts";
+import { StoredMessages } from "../shared/follow/proof/stored-messages.ts";
 import { LINK_PATIENCE } from "../shared/nats/link-patience.ts";
 import { VERSION } from "../shared/observe/build-info.ts";
 import type { Conditions } from "../shared/observe/conditions.ts";
 import type { Log } from "../shared/observe/log.ts";
 import type { Metrics } from "../shared/observe/metrics.ts";
 import { acceptHoleRequest, type Heartbeat, PROTOCOL_VERSION } from "../shared/protocol/messages.ts";
+import { STREAM } from "../shared/protocol/names.ts";
 import type { LogPosition, Reign } from "../shared/protocol/reign.ts";
 import { controlSubject, inboxPrefix, isAnswerable } from "../shared/protocol/subjects.ts";
 import { Heartbeats } from "./heartbeat/heartbeats.ts";
 import { FigureReader } from "./heartbeat/node-figures.ts";
 import { OutboxKeeper } from "./outbox/outbox-keeper.ts";
+import { ProofDesk, type ProvenCopy } from "./proof/proof-desk.ts";
 import { refusedCount } from "./uplink/refused-events.ts";
 import { Uplink } from "./uplink/uplink.ts";
 
@@ -42,6 +45,8 @@ export interface OwnNodeInit {
   };
   /** Shipping begins behind that sequence: what the log has of this node. */
   readonly onShipping?: (mark: number) => void;
+  /** The copy, where the coordinator may compare it with the log. */
+  readonly proven?: ProvenCopy;
 }
 
 const REFUSED_EVERY_MS = 10_000;
@@ -53,6 +58,7 @@ export class OwnNode {
   readonly #startedMs = Date.now();
   readonly #figures: FigureReader;
   readonly #heartbeats: Heartbeats;
+  readonly #desk: ProofDesk;
   #control: Subscription | undefined;
   #refusedTimer: NodeJS.Timeout | undefined;
   #copyRun = 0;
@@ -95,6 +101,20 @@ export class OwnNode {
       conditions,
       metrics,
     });
+    this.#desk = new ProofDesk({
+      nc,
+      node: config.node,
+      log: log.child({ part: "proof" }),
+      outbox: new StoredMessages({
+        nc,
+        inboxPrefix: inboxPrefix(config.node),
+        stream: STREAM.outbox,
+        storeDir: config.nats.storeDir,
+      }),
+      confirmed: () => this.uplink.confirmed,
+      incarnation: () => this.uplink.incarnation,
+      ...(init.proven && { copy: init.proven }),
+    });
     this.#heartbeats = new Heartbeats({
       nc,
       node: config.node,
@@ -109,6 +129,7 @@ export class OwnNode {
     this.outbox.start();
     this.uplink.start();
     this.#heartbeats.start();
+    this.#desk.start();
     void this.#heartbeats.beat();
     void this.#lookAtRefused();
     this.#refusedTimer = setInterval(() => void this.#lookAtRefused(), REFUSED_EVERY_MS);
@@ -161,6 +182,7 @@ export class OwnNode {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#refusedTimer);
     this.#control?.unsubscribe();
+    this.#desk.stop();
     await this.#heartbeats[Symbol.asyncDispose]();
     await this.uplink[Symbol.asyncDispose]();
     await this.outbox[Symbol.asyncDispose]();

@@ -27,6 +27,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import("./status.ts"),
   },
   {
+    name: "verify",
+    summary: "the proof that nodes hold what the log holds, or where they do not",
+    load: () => import("./verify.ts"),
+  },
+  {
     name: "nodes",
     summary: "each node's health with its evidence, link, lag, watermark",
     load: () => import("./nodes.ts"),

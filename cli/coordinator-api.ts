@@ -3,6 +3,7 @@ import type { ConflictsAnswer } from "../coordinator/conflicts/conflicts-api.ts"
 import type { FleetNode } from "../coordinator/fleet/fleet.ts";
 import type { CopyLag, OriginLag, ReplicationView } from "../coordinator/fleet/replication-view.ts";
 import type { FleetStatus } from "../coordinator/http/api.ts";
+import type { VerifyAnswer } from "../coordinator/proof/fleet-proof.ts";
 import type { RouteAnswer } from "../coordinator/routing/routes-api.ts";
 import { CommandFailure, usage } from "./failure.ts";
 
@@ -36,6 +37,19 @@ export async function readFleet(base: string): Promise<FleetView> {
       copy: of(replication.copies, node.name),
     })),
   };
+}
+
+/** How far nodes are with the log, and whether they have what it has. @throws CommandFailure */
+export async function readReplication(base: string): Promise<ReplicationView> {
+  return await getJson<ReplicationView>(base, "/api/v1/replication");
+}
+
+/** Begins a comparison with the log or waits on. @throws CommandFailure, usage when what is asked for is none */
+export async function readVerify(
+  base: string,
+  asked: Readonly<Record<string, string>>,
+): Promise<VerifyAnswer> {
+  return await getJson<VerifyAnswer>(base, `/api/v1/verify?${new URLSearchParams(asked)}`);
 }
 
 /** Which leaf a command would go to. @throws CommandFailure, usage when what is asked for is none */

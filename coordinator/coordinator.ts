@@ -19,6 +19,7 @@ import { addApi } from "./http/api.ts";
 import { Leadership } from "./leadership/leadership.ts";
 import { OwnOutbox } from "./own-outbox.ts";
 import { ownState } from "./own-state.ts";
+import { FleetProof } from "./proof/fleet-proof.ts";
 import { LogRetention } from "./retention/log-retention.ts";
 import { Routing } from "./routing/routing.ts";
 import { keepVersions } from "./sequencer/commits/purged-versions.ts";
@@ -40,6 +41,7 @@ export class Coordinator implements Daemon {
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
   readonly #own: OwnOutbox;
+  readonly #proof: FleetProof;
   readonly #conflicts: Conflicts;
   readonly #state: ReturnType<typeof ownState>;
   #judgeTimer: NodeJS.Timeout | undefined;
@@ -66,6 +68,7 @@ export class Coordinator implements Daemon {
     this.#conflicts = hubConflicts(this.#frame, () => this.#config);
     this.#state = ownState(this.#frame, (noted) => this.#conflicts.note(noted));
     const { conditions, log } = this.#frame;
+    this.#proof = new FleetProof(conditions);
     this.#watch = new FleetWatch({
       fleet: this.#fleet,
       config,
@@ -118,6 +121,13 @@ export class Coordinator implements Daemon {
     await this.#watch.start(nc);
     this.#routing.start(nc);
     this.#conflicts.start();
+    this.#proof.start({
+      nc,
+      config,
+      log: this.#frame.log.child({ part: "proof" }),
+      state: () => this.#sequencer?.state,
+      nodes: () => this.#nodes(),
+    });
     await this.#frame.server.watch();
     this.#judgeTimer = setInterval(() => this.#judge(), JUDGE_EVERY_MS);
     this.#frame.ready();
@@ -166,6 +176,7 @@ export class Coordinator implements Daemon {
     this.#routing.stop();
     await this.#watch[Symbol.asyncDispose]();
     await this.#discovery[Symbol.asyncDispose]();
+    await this.#proof[Symbol.asyncDispose]();
     await this.#own.ship(false);
     await this.#state.keep(undefined);
     this.#conflicts[Symbol.dispose]();
@@ -211,6 +222,7 @@ export class Coordinator implements Daemon {
         }
         this.#times.note(this.#sequencer?.state?.position?.index ?? 0, nowMs);
       },
+      onStored: this.#proof.written,
       onStore: (error) => this.#frame.conditions.set(error !== undefined, "log-full", { error: error ?? "" }),
       onForeign: (foreign) => {
         this.#foreign += foreign.length;
@@ -270,6 +282,7 @@ export class Coordinator implements Daemon {
       conditions: this.#frame.conditions,
       events: this.#watch.feed,
     });
+    this.#proof.addTo(this.#frame.http);
     showFleetMetrics(this.#frame.metrics, {
       hub: this.#config.node,
       totals: this.#totals,
@@ -288,6 +301,9 @@ export class Coordinator implements Daemon {
       nodes,
       times: this.#times,
       nowMs: Date.now(),
+      lag: this.#lag,
+      finding: (node, of) => this.#proof.finding(node, of),
+      scrub: this.#proof.scrub,
     });
   }
 

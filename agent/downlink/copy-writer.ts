@@ -4,19 +4,24 @@ import { jetStreamApi, streamState } from "../../shared/nats/jetstream-api.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
 import type { LogPosition } from "../../shared/protocol/reign.ts";
 
+/** Told of what was stored, the last of it at that sequence, before anybody else is. */
+export type OnWritten = (messages: readonly OutgoingMessage[], lastSeq: number) => void;
+
 /**
  * The only one that writes a node's copy. One write at a time, each expecting the copy's end: a second agent on the same
  * copy is refused, and so is this one after anybody else wrote.
  */
 export class CopyWriter {
   readonly #nc: NatsConnection;
+  readonly #onWritten: OnWritten | undefined;
   #lastSeq = 0;
   /** Where following stands in what was written: known in the very turn that writes it. */
   followed: LogPosition | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(nc: NatsConnection) {
+  constructor(nc: NatsConnection, onWritten?: OnWritten) {
     this.#nc = nc;
+    this.#onWritten = onWritten;
   }
 
   /** Whether the copy's stream is where this writer left it. */
@@ -40,6 +45,7 @@ export class CopyWriter {
       if (result.kind === "unknown" && result.strays) await this.#remove(result.strays);
       if (result.kind !== "stored") return result;
       this.#lastSeq = result.lastSeq;
+      this.#onWritten?.(messages, result.lastSeq);
       if (followed) this.followed = followed;
       return result;
     });

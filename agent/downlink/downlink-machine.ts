@@ -108,6 +108,11 @@ export class DownlinkMachine {
     if (!this.#awaited.came(token)) return [];
     if (!seen) return this.#later();
     const { copy, log } = seen;
+    if (this.#refills) {
+      this.#refills = false;
+      this.#phase = "mending";
+      return [{ do: "empty", token: this.#awaited.ask() }];
+    }
     this.#position = copy.last;
     this.#offered = copy.last;
     if (!copy.last) {
@@ -146,6 +151,14 @@ export class DownlinkMachine {
   discarded(token: number, done: boolean): DownlinkOutput[] {
     if (!this.#awaited.came(token)) return [];
     return done ? this.begin() : this.#later();
+  }
+
+  /** Lets go of all that the copy holds and follows from the log's beginning; nothing: it does not follow just now. */
+  refill(): DownlinkOutput[] {
+    if (this.#phase !== "following") return [];
+    this.#refills = true;
+    // What is being written is in the copy before it is emptied.
+    return this.begin();
   }
 
   /** Messages of the log in its order. */
@@ -187,6 +200,7 @@ export class DownlinkMachine {
 
   /** The log was purged before its first message: the first index may be any. */
   #gapAtStart = false;
+  #refills = false;
 
   #follow(fromSeq: number, start: { readonly beforeFirst: number } | undefined): DownlinkOutput[] {
     this.#phase = "following";

@@ -25,7 +25,7 @@ import { CopyFill } from "./copy-fill.ts";
 import { deleteStrays, domainsInCopy, purgeCopy, straysBeyond } from "./copy-mending.ts";
 import { trimCopy } from "./copy-retention.ts";
 import { copyRecordMessage, readCopyState, removeForeignEnd } from "./copy-state.ts";
-import { CopyWriter } from "./copy-writer.ts";
+import { CopyWriter, type OnWritten } from "./copy-writer.ts";
 import { DownlinkMachine, type DownlinkOutput } from "./downlink-machine.ts";
 
 export interface DownlinkInit {
@@ -49,6 +49,7 @@ export interface DownlinkInit {
   /** So many messages that no daemon wrote were taken out of the copy. */
   readonly onForeign: (count: number) => void;
   readonly onCopied: (events: number, own: LaneMark | undefined, newestMs: number) => void;
+  readonly onWritten?: OnWritten;
 }
 
 const BATCH_EVENTS = 990;
@@ -78,12 +79,14 @@ export class Downlink {
   #lookTimer: NodeJS.Timeout | undefined;
   #attempt = 0;
   #prepared = false;
+  /** What it holds nothing of was let go of here, and not lost. */
+  #emptied = false;
   /** Messages that were taken out of the copy since this start. */
   #foreign = 0;
 
   constructor(init: DownlinkInit) {
     this.#init = init;
-    this.#writer = new CopyWriter(init.nc);
+    this.#writer = new CopyWriter(init.nc, init.onWritten);
     this.#window = new FlowWindow({
       first: 64 * 1024,
       least: 8 * 1024,
@@ -121,6 +124,15 @@ export class Downlink {
 
   get domains(): readonly string[] {
     return this.#record.live;
+  }
+
+  /** Lets go of the copy and fills it from the log again; false: not now, as it does not follow the log. */
+  refill(): boolean {
+    if (this.#fill.active) return false;
+    const outputs = this.#machine.refill();
+    if (outputs.length > 0) this.#init.log.warn("the copy is filled from the log again, as was asked for");
+    this.#run(outputs);
+    return outputs.length > 0;
   }
 
   start(): void {
@@ -227,7 +239,8 @@ export class Downlink {
     const copy = await readReignHistory({ nc, inboxPrefix });
     if (!this.#machine.awaits(token)) return;
     if (state.record) this.#record = state.record;
-    if (!state.position) this.#init.onEmpty();
+    if (state.position) this.#emptied = false;
+    else if (!this.#emptied) this.#init.onEmpty();
     this.#writer.followed = state.position;
     this.#copy = { ...copy, last: state.position };
     this.#log = found;
@@ -413,6 +426,7 @@ export class Downlink {
   }
 
   async #empty(token: number): Promise<void> {
+    this.#emptied = true;
     await purgeCopy(this.#init.nc, undefined);
     await this.#writer.sync();
     await this.#note({ live: [...this.#init.domains], at: null, filling: null });

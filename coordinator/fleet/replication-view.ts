@@ -1,10 +1,14 @@
 import { formatReign } from "../../shared/protocol/reign.ts";
+import type { Finding } from "../proof/finding.ts";
+import type { ScrubView } from "../proof/scrub-progress.ts";
 import type { LogState } from "../sequencer/log-state.ts";
 import type { FleetNode } from "./fleet.ts";
 import type { IngestTimes } from "./ingest-times.ts";
+import type { JudgedLag } from "./lag-watch.ts";
+import { type Proven, provenOf } from "./proven.ts";
 
-/** How far an origin's events are on their way into the log. */
-export interface OriginLag {
+/** How far an origin's events are on their way into the log, and whether the log has what the outbox has. */
+export interface OriginLag extends Proven {
   readonly node: string;
   readonly incarnation: number;
   /** Outbox sequence up to which the log has it. */
@@ -16,8 +20,8 @@ export interface OriginLag {
   readonly lagSeconds: number | null;
 }
 
-/** How far a copy is behind the log. */
-export interface CopyLag {
+/** How far a copy is behind the log, and whether it has what the log has up to there. */
+export interface CopyLag extends Proven {
   readonly node: string;
   readonly domains: readonly string[];
   readonly index: number;
@@ -32,16 +36,24 @@ export interface ReplicationView {
   readonly log: { readonly index: number; readonly events: number; readonly refused: number };
   readonly origins: readonly OriginLag[];
   readonly copies: readonly CopyLag[];
+  /** The reading of all that is stored, bodies too, from the disks. */
+  readonly scrub: ScrubView;
 }
 
-/** Draws the lag of every origin and copy from what is known. Pure. */
-export function replicationView(facts: {
+/** What is known of how things stand. */
+export interface ReplicationFacts {
   readonly state: LogState | undefined;
   readonly nodes: readonly FleetNode[];
   readonly times: IngestTimes;
   readonly nowMs: number;
-}): ReplicationView {
-  const { state, nodes, times, nowMs } = facts;
+  readonly lag: { ofOrigin(node: string): JudgedLag; ofCopy(node: string): JudgedLag };
+  readonly finding: (node: string, of: Finding["of"]) => Finding | undefined;
+  readonly scrub: ScrubView;
+}
+
+/** Draws the lag of every origin and copy from what is known. Pure. */
+export function replicationView(facts: ReplicationFacts): ReplicationView {
+  const { state, nodes, times, nowMs, lag, finding, scrub } = facts;
   const index = state?.position?.index ?? 0;
   const origins: OriginLag[] = [];
   const copies: CopyLag[] = [];
@@ -58,6 +70,7 @@ export function replicationView(facts: {
       outboxLast: heartbeat?.outbox.last ?? null,
       lagEvents,
       lagSeconds: lagEvents === null ? null : lagEvents === 0 || waitedS === 0 ? 0 : waitedS + sinceSentS,
+      ...provenOf(lagEvents, lag.ofOrigin(name), finding(name, "outbox")),
     });
     if (!heartbeat?.copy) continue;
     const behind = Math.max(0, index - heartbeat.copy.index);
@@ -69,6 +82,7 @@ export function replicationView(facts: {
       reign: heartbeat.copy.reign && formatReign(heartbeat.copy.reign),
       lagEvents: behind,
       lagSeconds: since === undefined ? 0 : Math.max(0, nowMs - since) / 1000,
+      ...provenOf(behind, lag.ofCopy(name), finding(name, "copy")),
     });
   }
   return {
@@ -76,6 +90,7 @@ export function replicationView(facts: {
     log: { index, events: totalOf(state), refused: sum(state?.refusedTotals.values()) },
     origins,
     copies,
+    scrub,
   };
 }
 

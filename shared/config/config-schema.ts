@@ -10,6 +10,7 @@ import {
   leavesKey,
   logSection,
   outboxSection,
+  proofSection,
   regionKey,
   syncSection,
 } from "./replication-sections.ts";
@@ -45,6 +46,7 @@ export const configDocument = key(
     contracts: contractsKey,
     log: section(logSection, "The log (hub)."),
     state: section(stateSection, "What the node's events add up to: the state of each aggregate."),
+    proof: section(proofSection, "How often nodes are compared with the log (hub)."),
     heartbeat: section(heartbeatSection, "How the node tells that it lives."),
     http: key(listenAddress.nullable().default("127.0.0.1:9464"), {
       what: "host:port of the daemon's HTTP (health, metrics, API); port 0 lets the system choose; null turns it off.",

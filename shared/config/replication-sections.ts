@@ -92,6 +92,17 @@ export const syncSection = z.strictObject({
   }),
 });
 
+export const proofSection = z.strictObject({
+  checkS: key(z.int().min(1).max(86_400).default(10), {
+    what: "Seconds between two comparisons of all copies with the log, by sums that are kept anyway.",
+    write: "a whole number of seconds of at least 1, as 10",
+  }),
+  scrubS: key(z.int().min(1).max(31_536_000).default(3600), {
+    what: "Seconds from the end of one reading of all that is stored, bodies too, on every node to the beginning of the next. It takes its time: a twentieth of it is spent reading.",
+    write: "a whole number of seconds of at least 1, as 3600",
+  }),
+});
+
 export const logSection = z.strictObject({
   retentionDays: key(z.number().positive().max(36_500).default(30), {
     what: "Hub: how long the log keeps events, days. Purged once an hour, only behind a record of all positions; a copy that is further behind is filled anew.",

@@ -195,6 +195,15 @@ export const CONDITIONS = declare({
     affectsReadiness: false,
     dependsOn: ["link-down", "hub-unreachable", "server-down"],
   },
+  diverged: {
+    severity: "error",
+    title: "Diverged",
+    text: "{what|A node} has not what the log has{where|}{side|}.",
+    whatToDo:
+      "cim verify --deep names the events. A copy can be filled again: cim verify --repair <node>. For the log there is the outbox of the event's origin, every other copy, and your backup.",
+    timeToVisibleMs: 0,
+    affectsReadiness: false,
+  },
   "outbox-rolled-back": {
     severity: "warning",
     title: "Outbox restored or recreated",

@@ -38,14 +38,24 @@ function node(name: string, change: Partial<NodeView> = {}): NodeView {
     lastSeen: ago(0),
     heartbeat: null,
     silentForMs: 40,
-    origin: { node: name, incarnation: 1, logged: 12_345, outboxLast: 12_345, lagEvents: 0, lagSeconds: 0 },
+    origin: {
+      node: name,
+      incarnation: 1,
+      logged: 12_345,
+      outboxLast: 12_345,
+      lagEvents: 0,
+      lagSeconds: 0,
+      ...IN_SYNC,
+    },
     copy:
       role === "hub"
         ? null
-        : { node: name, domains: ["*"], index: 77, reign: "1-a", lagEvents: 0, lagSeconds: 0 },
+        : { node: name, domains: ["*"], index: 77, reign: "1-a", lagEvents: 0, lagSeconds: 0, ...IN_SYNC },
     ...change,
   };
 }
+
+const IN_SYNC = { state: "in-sync", since: null, estimateS: null, proof: null } as const;
 
 function view(nodes: readonly NodeView[], status: Partial<FleetView["status"]> = {}): FleetView {
   const count = (state: string) => nodes.filter(({ health }) => health.state === state).length;
@@ -95,8 +105,17 @@ describe("cim status", () => {
         outboxLast: 1_000,
         lagEvents: 100,
         lagSeconds: 14,
+        ...IN_SYNC,
       },
-      copy: { node: "leaf1", domains: ["*"], index: 70, reign: "1-a", lagEvents: 10, lagSeconds: 3 },
+      copy: {
+        node: "leaf1",
+        domains: ["*"],
+        index: 70,
+        reign: "1-a",
+        lagEvents: 10,
+        lagSeconds: 3,
+        ...IN_SYNC,
+      },
     });
     const fleet = view([node("hub"), lagging], {
       lag: { originsBehind: 1, events: 100, seconds: 14, copiesBehind: 1 },
@@ -186,6 +205,7 @@ describe("cim nodes show", () => {
         incarnation: 0,
         logged: 0,
         outboxLast: null,
+        ...IN_SYNC,
         lagEvents: null,
         lagSeconds: null,
       },
