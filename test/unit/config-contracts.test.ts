@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createUser } from "@nats-io/nkeys";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { contractFaults } from "../../shared/config/contract-faults.ts";
 import {
@@ -12,7 +13,8 @@ import {
   printSchema,
   readContracts,
 } from "../../shared/config/index.ts";
-import { OFFERED_MODES, PAIRS } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
+import { contractsFrom } from "../../shared/consistency/contract/declared-contracts.ts";
+import { OFFERED_MODES, PAIRS, pairOf } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const leaf = {
@@ -178,6 +180,60 @@ describe("contracts in a document", () => {
     expect(faults(PAIRS as typeof without)).toEqual([]);
     document["sync.conflictResolution"] = "crdt";
     expect(faults()).toEqual([line("contracts.a.resolver"), line("contracts.b.mode")]);
+  });
+});
+
+describe("contracts of any kind", () => {
+  it("are taken, or refused in lines, and those that are taken are the same when they are read back", () => {
+    const name = fc.oneof(
+      { weight: 8, arbitrary: fc.constantFrom("a", "b") },
+      {
+        weight: 1,
+        arbitrary: fc.oneof(fc.string({ maxLength: 5 }), fc.constantFrom("__proto__", "constructor")),
+      },
+    );
+    const some = (value: fc.Arbitrary<unknown>) =>
+      fc.oneof({ weight: 30, arbitrary: value }, { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) });
+    const contract = fc.record(
+      {
+        mode: some(fc.constantFrom("eventual", "eventual", "strong", "causal")),
+        resolver: some(fc.constantFrom("last-write-wins", "vector-clock", "crdt")),
+        granularity: some(fc.constantFrom("field", "document")),
+        fields: some(fc.dictionary(name, some(fc.constantFrom("set", "map of counter")))),
+        retentionDays: some(fc.integer({ min: 20, max: 300 })),
+        subscribers: some(fc.array(fc.constantFrom("*", "leaf1", "leaf2"))),
+        module: some(fc.constantFrom("/m.js", null)),
+      },
+      { requiredKeys: [] },
+    );
+    const sync = fc.record(
+      { mode: fc.constantFrom("eventual", "strong"), domains: fc.array(name), enabled: fc.boolean() },
+      { requiredKeys: [] },
+    );
+    let taken = 0;
+    fc.assert(
+      fc.property(
+        some(fc.dictionary(name, some(contract))),
+        sync,
+        fc.constantFrom(leaf, hub),
+        (contracts, sync, base) => {
+          const checked = checkDocument({ ...base, contracts, sync });
+          if (!checked.ok) {
+            for (const line of checked.faults.map(faultLine)) expect(line).toMatch(/^[^\n]+; write [^\n]+$/);
+            return;
+          }
+          taken++;
+          expect(parseConfig(JSON.parse(JSON.stringify(checked.config)))).toEqual(checked.config);
+          const { domains } = contractsFrom(checked.config.sync, checked.config.contracts, () => "");
+          for (const [domain, { mode, resolver }] of Object.entries(domains)) {
+            expect(domain).not.toBe("__proto__");
+            expect(pairOf(mode, resolver).offered).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+    expect(taken).toBeGreaterThan(0);
   });
 });
 
