@@ -110,7 +110,7 @@ function checkForms<S>(
   if (!last) return;
   const form = (state: S) => {
     const end = resolver.compact(state, { index: last.index, ingestMs: last.ingestMs });
-    return canonicalJson([resolver.view(end), encodeVector(resolver.seen(end))]);
+    return canonicalJson([resolver.view(end), encodeVector(resolver.seen(end)), resolver.encode(end)]);
   };
   const once = form(events.reduce((state, event) => resolver.apply(state, event), resolver.empty()));
   const often = form(compacting(resolver, events, random));

@@ -92,11 +92,11 @@ export class MapCell implements Cell {
   }
 
   compact(beforeMs: number, lanes: Set<string>, above: Version | undefined): void {
-    const floor = later(this.floor, above);
-    if (this.floor && (this.floor.stamp.ms < beforeMs || floor !== this.floor)) this.floor = undefined;
+    const isOld = this.floor && this.floor.stamp.ms < beforeMs;
+    if (isOld || (this.floor && above && !isLater(this.floor, above))) this.floor = undefined;
     if (this.floor) lanes.add(this.floor.dot.lane);
     for (const [key, cell] of this.#cells) {
-      cell.compact(beforeMs, lanes, floor);
+      cell.compact(beforeMs, lanes, later(this.floor, above));
       if (cell.isGone()) this.#cells.delete(key);
     }
   }
