@@ -1,6 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import { type Handling, handleCommands } from "../shared/client/commands/handle-commands.ts";
 import { KeptRoutes } from "../shared/client/commands/kept-routes.ts";
-import { commandSubject, routedCommandSubject } from "../shared/protocol/commands.ts";
+import { sendCommand } from "../shared/client/commands/send-command.ts";
 import { Arm, type ArmKind } from "./support/arms.ts";
 import { type Figure, median, progress, report, type Spread, spreadOf } from "./support/figures.ts";
 import { type Moleculer, startMoleculer } from "./support/moleculer.ts";
@@ -10,10 +11,11 @@ const USAGE = `
 npm run bench -- command [--seconds 1] [--rounds 15] [--under-way 64] [--moleculer] [--quick] [--json]
 
 A command from a program on leaf1 that a program on leaf2 answers, over the real way: leaf1's server, the hub's, the
-coordinator, leaf2's, and back past the coordinator. Beside it, in turn, the bare engine's: a plain NATS request between
-the same two leaves of a fleet without cim, which takes the same way without the coordinator. Both programs are plain
-clients in this process, the body has 100 bytes. Beside them the same command by a route that the caller keeps. Once with --under-way requests at a time, for the rate, and once with
-one at a time, for the time of one. Rounds are short and each is all of them, one after the other, so that what else runs on
+coordinator, leaf2's, and back past the coordinator. Beside it, in turn, the bare engine's: a plain request of nats.js between
+the same two leaves of a fleet without cim, which takes the same way without the coordinator. The command's programs use our
+library at both ends, with its ids and JSON, and answer with the text of 100 bytes that they get; what a handler remembers it
+remembers in its process. Beside them the same command by a route that the caller keeps. All programs are in this process. Once
+with --under-way requests at a time, for the rate, and once with one at a time, for the time of one. Rounds are short and each is all of them, one after the other, so that what else runs on
 the machine hits all alike; the ratio is the median of the rounds'. With --moleculer beside them a call from one node of Moleculer to
 another, over NATS and the same servers as the bare request; npm fetches it into a folder that goes with the bench.
 `;
@@ -22,7 +24,7 @@ const options = readOptions(USAGE, { values: ["seconds", "rounds", "under-way"],
 const seconds = options.number("seconds", options.quick ? 0.5 : 1);
 const rounds = options.number("rounds", options.quick ? 3 : 15);
 const underWay = options.number("under-way", 64);
-const BODY = JSON.stringify({ id: "bench", command: "Place", data: "x".repeat(58) });
+const BODY = "x".repeat(100);
 const TIMEOUT_MS = 20_000;
 
 /** Sends one and gives the length of the answer. */
@@ -30,18 +32,17 @@ type Way = () => Promise<number>;
 type Kind = "cim" | "kept" | "bare" | "moleculer";
 
 let moleculer: Moleculer | undefined;
+let handling: Handling | undefined;
 const arms = [await Arm.start("cim", { leaves: 2 }), await Arm.start("bare", { leaves: 2, unsourced: true })];
 try {
-  const [cim, bare] = [await connected("cim"), await connected("bare")];
+  const [cim, bare] = [await commanding(), await requesting()];
   if (options.flag("moleculer")) moleculer = await moleculerBeside();
   const { call } = moleculer ?? {};
-  const kept = new KeptRoutes(cim.caller, "leaf1");
-  const command = { domain: "orders", command: "Place", id: "bench", body: BODY, headerText: "" };
+  const kept = new KeptRoutes(cim, "leaf1");
   const ways: Partial<Record<Kind, Way>> = {
-    cim: async () => (await cim.caller.request(cim.subject, BODY, { timeout: TIMEOUT_MS })).data.byteLength,
-    kept: async () => (await kept.send(command, TIMEOUT_MS)).data.byteLength,
-    bare: async () =>
-      (await bare.caller.request(bare.subject, BODY, { timeout: TIMEOUT_MS })).data.byteLength,
+    cim: () => command(cim),
+    kept: () => command(cim, kept),
+    bare: () => request(bare),
     ...(call && { moleculer: async () => (await call(BODY)).length }),
   };
   const kinds = Object.entries(ways) as [Kind, Way][];
@@ -94,6 +95,7 @@ try {
   );
   kept.close();
 } finally {
+  await handling?.stop();
   await moleculer?.[Symbol.asyncDispose]();
   for (const arm of arms) await arm[Symbol.asyncDispose]();
 }
@@ -111,21 +113,47 @@ async function moleculerBeside(): Promise<Moleculer | undefined> {
   return undefined;
 }
 
-/** Two programs that reach each other. */
-async function connected(
-  kind: ArmKind,
-): Promise<{ readonly caller: NatsConnection; readonly subject: string }> {
-  const arm = arms.find((one) => one.kind === kind) as Arm;
-  const [caller, handler] = [await arm.connect(arm.leaf(1)), await arm.connect(arm.leaf(2))];
-  const heard = kind === "cim" ? routedCommandSubject("leaf2", "orders", "Place") : "bench.Place";
-  handler.subscribe(heard, { queue: "bench", callback: (_, message) => void message.respond(message.data) });
+async function command(nc: NatsConnection, kept?: KeptRoutes): Promise<number> {
+  const toSend = { domain: "orders", command: "Place", data: BODY };
+  return (await sendCommand(nc, toSend, { timeoutMs: TIMEOUT_MS }, kept)).json<string>().length;
+}
+
+async function request(nc: NatsConnection): Promise<number> {
+  return (await nc.request("bench.Place", BODY, { timeout: TIMEOUT_MS })).string().length;
+}
+
+/** A program on leaf1, whose commands one on leaf2 answers. */
+async function commanding(): Promise<NatsConnection> {
+  const [caller, handler] = await programsOf("cim");
+  const answer = ({ data }: { readonly data: unknown }) => data;
+  handling = handleCommands(handler, "leaf2", "orders", "Place", answer, { memory: "process" });
   await handler.flush();
-  const subject = kind === "cim" ? commandSubject("orders", "Place") : heard;
+  await reached(() => command(caller));
+  return caller;
+}
+
+/** The same with requests of the bare engine. */
+async function requesting(): Promise<NatsConnection> {
+  const [caller, handler] = await programsOf("bare");
+  handler.subscribe("bench.Place", {
+    queue: "bench",
+    callback: (_, message) => void message.respond(message.data),
+  });
+  await handler.flush();
+  await reached(() => request(caller));
+  return caller;
+}
+
+async function programsOf(kind: ArmKind): Promise<[NatsConnection, NatsConnection]> {
+  const arm = arms.find((one) => one.kind === kind) as Arm;
+  return [await arm.connect(arm.leaf(1)), await arm.connect(arm.leaf(2))];
+}
+
+async function reached(way: Way): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS;
   for (;;) {
-    const answer = await caller.request(subject, BODY, { timeout: TIMEOUT_MS }).catch(() => undefined);
-    if (answer?.string() === BODY) return { caller, subject };
-    if (performance.now() > deadline) throw new Error(`${kind}: no answer came through`);
+    if ((await way().catch(() => 0)) === BODY.length) return;
+    if (performance.now() > deadline) throw new Error("no answer came through");
   }
 }
 
