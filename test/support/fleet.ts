@@ -32,7 +32,7 @@ export interface StoreSnapshot {
   readonly path: string;
 }
 
-type StreamName = "CIM_OUTBOX" | "CIM_EVENTS" | "CIM_REFUSED" | "KV_CIM_CONTROL";
+type StreamName = "CIM_OUTBOX" | "CIM_EVENTS" | "CIM_REFUSED" | "KV_CIM_CONTROL" | "KV_CIM_STATE";
 
 /** A lab with a ledger of what its writers were told, and a judge. Everything goes with it. */
 export class Fleet implements AsyncDisposable {
