@@ -120,7 +120,7 @@ export class CommitWriter {
         }
         case "not-mapped": {
           const domain = domainOf(event.message.subject);
-          const words = `domain: ${domain} is strong, and the server of ${node} does not send its events to the hub: write its configuration anew (print-nats-config) and reload it`;
+          const words = `domain: ${domain} is strong, and the server of ${node} does not send its events to the hub: write its configuration anew (write-nats-config) and reload it`;
           throw new EventRejected("domain", words);
         }
         case "forbidden":
