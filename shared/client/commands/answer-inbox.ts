@@ -85,7 +85,12 @@ export class AnswerInbox<T extends Call = Call> {
       const inbox = `${this.prefix}.${token}`;
       const isReused = again !== undefined;
       const waiting: Waiting<T> = {
-        ...{ call, inbox, token, isReused, resolve, reject },
+        call,
+        inbox,
+        token,
+        isReused,
+        resolve,
+        reject,
         timer: undefined,
         late: undefined,
       };
