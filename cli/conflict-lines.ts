@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import type { ConflictVersion, JournalledConflict } from "../coordinator/conflicts/conflict-record.ts";
-import { valueWords } from "../coordinator/conflicts/why-of.ts";
+import { versionWords } from "../coordinator/conflicts/why-of.ts";
 import { printable, shortId, timeWords } from "./event-words.ts";
 import { textTable } from "./text-table.ts";
 
@@ -14,8 +14,8 @@ export function conflictLines(conflicts: readonly JournalledConflict[], nowMs: n
     timeWords(conflict.atMs, nowMs),
     `${conflict.domain}.${printable(conflict.aggregate)}`,
     placeWords(conflict.path),
-    shortVersion(conflict.winner),
-    conflict.kind === "siblings" ? `${shortVersion(conflict.loser)} (kept)` : shortVersion(conflict.loser),
+    shortVersion(conflict.winner, conflict),
+    shortVersion(conflict.loser, conflict) + (conflict.kind === "siblings" ? " (kept)" : ""),
     sinceWords(conflict),
   ]);
   return textTable([HEADING, ...rows], "", (text, row) => (row === 0 ? styleText("dim", text) : text));
@@ -27,8 +27,8 @@ export function conflictScreen(conflict: JournalledConflict, nowMs: number): str
   const rows: [string, string][] = [
     ["aggregate", `${domain}.${printable(aggregate)}`],
     ["where", placeWords(path)],
-    ["stands", longVersion(winner, nowMs)],
-    [kind === "siblings" ? "beside it" : "lost", longVersion(loser, nowMs)],
+    ["stands", longVersion(winner, conflict, nowMs)],
+    [kind === "siblings" ? "beside it" : "lost", longVersion(loser, conflict, nowMs)],
     ["rule", `${kind} by ${resolver}: ${rule}`],
     ["showed", `${timeWords(atMs, nowMs)}, at ${log} in the log`],
     ["since", sinceWords(conflict) || "nothing was done about it"],
@@ -44,17 +44,18 @@ export function conflictScreen(conflict: JournalledConflict, nowMs: number): str
 export const placeWords = (path: readonly string[]): string =>
   path.length === 0 ? "all of it" : printable(path.join("."));
 
-function shortVersion(version: ConflictVersion | null): string {
+function shortVersion(version: ConflictVersion | null, of: JournalledConflict): string {
   if (!version) return "-";
-  const value = version.value === null ? "removed" : (valueWords(version) ?? "something around it");
-  const text = printable(value);
+  const text = printable(versionWords(version, of));
   return `${text.length > 28 ? `${text.slice(0, 27)}…` : text} ${version.node}`;
 }
 
-function longVersion(version: ConflictVersion | null, nowMs: number): string {
+/** With all of the value that is known. */
+function longVersion(version: ConflictVersion | null, of: JournalledConflict, nowMs: number): string {
   if (!version) return "-";
   const { value, node, countsMs, event } = version;
-  const text = value === undefined ? (valueWords(version) ?? "something around it") : JSON.stringify(value);
+  const words = versionWords(version, of);
+  const text = words.endsWith("…") ? JSON.stringify(value) : words;
   return `${printable(text)} by ${node} at ${timeWords(countsMs, nowMs)}, event ${printable(event)}`;
 }
 

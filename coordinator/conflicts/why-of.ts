@@ -19,28 +19,43 @@ function met(facts: Facts): string {
   const wrote = [winner, loser]
     .filter((one) => one !== null)
     .map((one) => `${one.node} ${didWords(one, facts)} at ${timeWords(one.countsMs)}`);
-  return `Of ${place}, ${wrote.join(", and ")}; neither is known to have seen the other's.`;
+  const unseen =
+    wrote.length > 1
+      ? "neither is known to have seen the other's"
+      : "it is not known to have seen what stands";
+  return `Of ${place}, ${wrote.join(", and ")}; ${unseen}.`;
 }
 
-function didWords(version: ConflictVersion, { kind, rule, loser }: Facts): string {
-  const what = valueWords(version);
-  if (rule === ADD_WINS && version === loser) return `removed ${what}`;
-  if (version.value === null || (what === undefined && kind !== "lost")) return "removed it";
-  return what === undefined ? "wrote something else around it" : `wrote ${what}`;
+function didWords(version: ConflictVersion, facts: Facts): string {
+  const what = versionWords(version, facts);
+  if (what === REMOVAL) return "removed it";
+  return what.startsWith(REMOVAL_OF) ? `removed ${what.slice(REMOVAL_OF.length)}` : `wrote ${what}`;
 }
 
-function outcome({ kind, rule, winner, loser }: Facts): string {
-  const won = winner ? versionWords(winner) : "the other one";
-  const lost = loser ? versionWords(loser) : "the other one";
+function outcome(facts: Facts): string {
+  const { kind, rule, winner, loser } = facts;
+  const by = (version: ConflictVersion | null) =>
+    version ? `${versionWords(version, facts)} by ${version.node}` : "the other one";
   switch (kind) {
     case "lost":
     case "removed":
-      return `${RULES[rule] ?? `By the rule "${rule}"`} ${won} stands, and ${lost} is kept in this journal only.`;
+      return `${RULES[rule] ?? `By the rule "${rule}"`} ${by(winner)} stands, and ${by(loser)} is kept in this journal only.`;
     case "siblings":
       return "Both are kept side by side, until a write that has seen both settles it.";
     case "merged":
       return MERGED[rule] ?? `Both are in the value now, by the rule "${rule}".`;
   }
+}
+
+const REMOVAL = "the removal";
+const REMOVAL_OF = "the removal of ";
+
+/** What a version is to the place that it is a version of. */
+export function versionWords(version: ConflictVersion, { kind, rule, loser }: Facts): string {
+  const what = valueWords(version);
+  if (rule === ADD_WINS && version === loser) return REMOVAL_OF + what;
+  if (version.value === null || (what === undefined && kind !== "lost")) return REMOVAL;
+  return what ?? "something else around it";
 }
 
 /** Of a set: an element that was added stays, whatever a delete says that has not seen it. */
@@ -66,15 +81,10 @@ function boundWords(version: ConflictVersion | null): string {
   return "";
 }
 
-function versionWords(version: ConflictVersion): string {
-  if (version.value === null) return `the removal by ${version.node}`;
-  return `${valueWords(version) ?? "what was written"} by ${version.node}`;
-}
-
 const MOST_SHOWN = 60;
 
 /** Undefined: it wrote nothing there, but something around it that has no place for it. */
-export function valueWords({ value, cutBytes }: ConflictVersion): string | undefined {
+function valueWords({ value, cutBytes }: ConflictVersion): string | undefined {
   if (cutBytes !== undefined) return `a value of ${cutBytes} bytes`;
   if (value === undefined) return undefined;
   const text = JSON.stringify(value);

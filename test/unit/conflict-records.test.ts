@@ -55,6 +55,10 @@ test("what is uncertain, removed or bounded is said in words", () => {
   expect(whyOf({ ...lost, kind: "siblings", rule: "concurrent" })).toContain("Both are kept side by side");
   const set: Conflict = { ...lost, kind: "merged", rule: "unseen add wins over delete" };
   expect(whyOf(set)).toContain('leaf1 removed "Ada A" at');
+  const { winner: _, ...alone } = set;
+  expect(whyOf(alone)).toContain("it is not known to have seen what stands.");
+  const around = whyOf({ ...lost, winner: ref("leaf2", HOUR) });
+  expect(around).toContain("something else around it by leaf2 stands");
   expect(whyOf({ ...lost, rule: "longest name" })).toContain('By the rule "longest name"');
 });
 
