@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { CommandRefused } from "../shared/client/commands/command-errors.ts";
+import { CommandFailed, CommandRefused } from "../shared/client/commands/command-errors.ts";
 import { type CommandAnswer, sendCommand } from "../shared/client/commands/send-command.ts";
 import { CommandFailure, usage } from "./failure.ts";
 import { withNodeOptions } from "./find-fleet.ts";
@@ -23,7 +23,9 @@ type SendOptions = ConnectionOptions & {
 export function registerCommandSend(commands: Command): void {
   withWishes(withUserOptions(withNodeOptions(commands.command("send <domain> <command>"))))
     .summary("send a command and print its answer")
-    .description("Sends a command from a node and prints its answer. Exits 1 when it was not done.")
+    .description(
+      "Sends a command from a node and prints its answer. Exits 1 when it was not done, or nobody knows.",
+    )
     .option("--data <json>", "what the command is about; - reads it from stdin")
     .option("--id <id>", "its id: sent again with it, it is not done twice (default: a new one)")
     .option("--retry <where>", "elsewhere: another leaf may do it when its leaf goes away")
@@ -76,9 +78,11 @@ function jsonOrText(text: string): unknown {
 }
 
 /** What was asked for wrongly, the user can mend: usage. */
-function asFailure(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+function asFailure(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return cause;
   const isUsage =
-    error instanceof TypeError || (error instanceof CommandRefused && error.code === "bad-request");
-  return new CommandFailure(error.message, isUsage ? 2 : 1, { cause: error });
+    cause instanceof TypeError || (cause instanceof CommandRefused && cause.code === "bad-request");
+  // What a handler threw may say nothing of where that was.
+  const where = cause instanceof CommandFailed ? `failed on ${cause.node ?? "a leaf"}: ` : "";
+  return new CommandFailure(where + cause.message, isUsage ? 2 : 1, { cause });
 }

@@ -10,6 +10,7 @@ import { hubAccess } from "./hub-access.ts";
 import { wholeNumber } from "./number-option.ts";
 
 type AcceptHoleOptions = {
+  node?: string;
   after: string;
   before: string;
   dir?: string;
@@ -22,11 +23,12 @@ const TIMEOUT_MS = 5_000;
 
 export function registerEventsAcceptHole(events: Command): void {
   events
-    .command("accept-hole <node>")
+    .command("accept-hole [node]")
     .summary("accept by name that events of a node are gone")
     .description(
       "Accepts by name that events of a node are gone: those after one sequence of its outbox and before another. The log then goes on behind them.",
     )
+    .option("--node <node>", "the node, in the place of the argument")
     .requiredOption("--after <seq>", "the last event before the hole, 0 for none")
     .requiredOption("--before <seq>", "the first event behind it")
     .option("--dir <folder>", "a lab's folder: its hub's key is used")
@@ -36,7 +38,13 @@ export function registerEventsAcceptHole(events: Command): void {
     .action(acceptHole);
 }
 
-async function acceptHole(node: string, options: AcceptHoleOptions): Promise<void> {
+async function acceptHole(named: string | undefined, options: AcceptHoleOptions): Promise<void> {
+  const node = named ?? options.node;
+  if (node === undefined) {
+    throw usage("events accept-hole: whose events; write the node, as cim events accept-hole leaf1 …");
+  }
+  if (options.node !== undefined && options.node !== node)
+    throw usage(`--node ${options.node} and ${node} are two nodes; write one of them`);
   if (!isNodeName(node)) throw usage(`"${node}" is not a node's name; write ${NODE_NAME_RULE}`);
   const after = wholeNumber(options.after, "--after", 0);
   const before = wholeNumber(options.before, "--before");

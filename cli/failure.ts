@@ -1,4 +1,8 @@
-/** Exit codes of `cim`: 1 the thing asked about is not as it should be, 2 wrong usage or configuration. */
+/**
+ * Exit codes of `cim`: 1 what was asked about is not there, or not as it should be; 2 wrong usage or configuration. The test
+ * is what has to be changed: 2 where the same line is wrong whatever goes on in the fleet, and where it names no place to ask (as
+ * a `--node` that the lab has not).
+ */
 export type FailureCode = 1 | 2;
 
 /** Ends a command with one clear line on stderr and this exit code. */

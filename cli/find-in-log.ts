@@ -1,9 +1,12 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { nextEvent, seqAtIndex, seqAtTime } from "../shared/follow/find-in-log.ts";
+import { positionOf } from "../shared/follow/read-history.ts";
+import { getMessage } from "../shared/nats/get-message.ts";
 import { JetStreamRefused, type StreamState, streamState } from "../shared/nats/jetstream-api.ts";
 import { readEvent } from "../shared/protocol/cloud-event.ts";
 import { errorText } from "../shared/protocol/error-text.ts";
 import { STREAM } from "../shared/protocol/names.ts";
+import { SUBJECT } from "../shared/protocol/subjects.ts";
 import { CommandFailure } from "./failure.ts";
 import type { LogPlace } from "./log-place.ts";
 
@@ -21,6 +24,11 @@ export async function logState(nc: NatsConnection, node: string): Promise<Stream
     }
     throw new CommandFailure(`the log on ${node} can't be read: ${errorText(cause)}`, 1, { cause });
   }
+}
+
+/** The log's number of the newest message; undefined: there is none, or it has none, as a copy's own record. */
+export async function newestIndex(nc: NatsConnection): Promise<number | undefined> {
+  return positionOf(await getMessage(nc, STREAM.events, { last_by_subj: SUBJECT.allEvents }))?.index;
 }
 
 /** The stream's sequence of the first message at a place or after it; one beyond the last when there is none. */

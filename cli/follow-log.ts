@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { StreamReader } from "../shared/nats/stream-reader.ts";
 import { type ReadEvent, readEvent } from "../shared/protocol/cloud-event.ts";
 import { STREAM } from "../shared/protocol/names.ts";
-import { logState, seqAt } from "./find-in-log.ts";
+import { logState, newestIndex, seqAt } from "./find-in-log.ts";
 import type { LogPlace } from "./log-place.ts";
 import type { NodeConnection } from "./node-connection.ts";
 
@@ -33,6 +33,7 @@ export async function* followLog(follow: FollowLog): AsyncGenerator<ReadEvent> {
       const state = await logState(node.nc, node.node);
       if (nextSeq === undefined) {
         nextSeq = await seqAt(node.nc, state, from);
+        if (from.kind === "index") await tellOfTheWait(follow, from.index);
       } else if (state.last_seq + 1 < nextSeq) {
         // Another store than before, as a copy that is filled anew: what was shown tells where to go on.
         onNotice(`the log on ${node.node} was made anew`);
@@ -77,4 +78,12 @@ export async function* followLog(follow: FollowLog): AsyncGenerator<ReadEvent> {
       await reader?.[Symbol.asyncDispose]();
     }
   }
+}
+
+/** Where the log ends before that: the wait may be long, and the number mistyped. */
+async function tellOfTheWait({ node: { nc, node }, onNotice }: FollowLog, index: number): Promise<void> {
+  const newest = await newestIndex(nc);
+  if (newest !== undefined && newest >= index) return;
+  const ends = newest === undefined ? "" : `, its newest is ${newest}`;
+  onNotice(`the log on ${node} has nothing from ${index} on yet${ends}; waiting for it`);
 }

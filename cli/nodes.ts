@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import { type NodeView, readFleet } from "./coordinator-api.ts";
-import { usage } from "./failure.ts";
+import { CommandFailure, usage } from "./failure.ts";
 import { type CoordinatorOptions, findCoordinator, withCoordinatorOptions } from "./find-fleet.ts";
 import { fleetProblems, isAsItShouldBe, type Problem } from "./fleet-problems.ts";
 import {
@@ -46,7 +46,7 @@ export function register(program: Command): void {
       const node = view.nodes.find((one) => one.name === name);
       if (!node) {
         const names = view.nodes.map((one) => one.name).join(", ");
-        throw usage(`there is no node "${name}"; the coordinator knows ${names}`);
+        throw new CommandFailure(`there is no node "${name}"; the coordinator knows ${names}`);
       }
       const problems = fleetProblems(view).filter((problem) => problem.node === name);
       const lines = options.json

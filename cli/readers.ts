@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { type KnownReader, knownReaders, removeReader } from "../shared/client/reader/known-readers.ts";
 import { filterWords } from "../shared/client/reader/reader-record.ts";
-import { CommandFailure, usage } from "./failure.ts";
+import { CommandFailure } from "./failure.ts";
 import { withNodeOptions } from "./find-fleet.ts";
 import { type ConnectionOptions, connectNode, type NodeConnection } from "./node-connection.ts";
 import { agoWords, countWords } from "./quantity-words.ts";
@@ -55,7 +55,7 @@ async function readerOf({ nc, node }: NodeConnection, name: string): Promise<Kno
   const found = all.find((reader) => reader.name === name);
   if (found) return found;
   const names = all.length === 0 ? "none" : all.map((reader) => reader.name).join(", ");
-  throw usage(`there is no reader "${name}" on ${node}; it has ${names}`);
+  throw new CommandFailure(`there is no reader "${name}" on ${node}; it has ${names}`);
 }
 
 function readerLines(node: string, readers: readonly KnownReader[], nowMs: number): string[] {

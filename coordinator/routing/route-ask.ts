@@ -80,7 +80,7 @@ function problemOf({
   const bad = listOf(require).find((one) => !LABEL.test(one));
   if (bad !== undefined) return `"${bad}" is not a capability; write words with commas, as gpu,camera`;
   if (near !== "" && nearOf(near) === null) {
-    return `"${near}" is no place; write a region, as eu, or latitude,longitude, as 52.5,13.4`;
+    return `near: "${near}" is no place; write a region, as eu, or latitude,longitude, as 52.5,13.4`;
   }
   if (strategy !== "" && !(STRATEGIES as readonly string[]).includes(strategy)) {
     return `there is no strategy "${strategy}"; write ${STRATEGIES.slice(0, -1).join(", ")} or ${STRATEGIES.at(-1)}`;

@@ -22,6 +22,7 @@ import {
 } from "./commands/send-command.ts";
 import {
   type AppendLimits,
+  checkAreEvents,
   checkBatchBytes,
   checkExpectations,
   type EventToAppend,
@@ -257,6 +258,7 @@ class ConnectedClient implements CimClient {
 
   async #append(events: readonly EventToAppend[], options?: AppendOptions): Promise<Appended[]> {
     if (this.#closing !== undefined) throw new ClientClosed();
+    checkAreEvents(events);
     const limits = this.#limits.latest;
     refuseStrongBatch(events, limits);
     const [first] = events;

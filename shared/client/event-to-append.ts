@@ -88,6 +88,15 @@ const OWN_HEADERS: readonly string[] = [
   ...RESERVED_HEADERS,
 ];
 
+/** Without the types' help a program may pass anything. @throws {EventRejected} */
+export function checkAreEvents(events: readonly unknown[]): void {
+  for (const event of events) {
+    if (typeof event === "object" && event !== null) continue;
+    const message = `events: ${JSON.stringify(event)} is no event; write { domain, type } and more of it`;
+    throw new EventRejected("events", message);
+  }
+}
+
 /**
  * Checks an event and gives what is sent for it. Pure but for a new id.
  * @param stamp gives the line of its clock

@@ -416,6 +416,11 @@ describe("cim events", () => {
     expect(await refused(1, "events", "accept-hole", "leaf1", "--after", "3", "--before", "9")).toContain(
       "leaf1 misses no events",
     );
+    // The node where every other command of events takes it.
+    const hole = ["events", "accept-hole", "--after", "3", "--before", "9"];
+    expect(await refused(1, ...hole, "--node", "leaf1")).toContain("leaf1 misses no events");
+    expect(await refused(2, ...hole, "leaf1", "--node", "leaf2")).toContain("write one of them");
+    expect(await refused(2, ...hole)).toContain("write the node");
     const nowhere = await cim(["events", "tail"], { cwd: dir.path, env: { CIM_NATS_URL: undefined } });
     expect(nowhere).toMatchObject({
       code: 2,
@@ -452,7 +457,7 @@ describe("cim status and nodes", () => {
       copy: { domains: ["*"] },
     });
     expect(await well("nodes", "show", "leaf1")).toMatch(/^leaf1\n {2}role +leaf\n/);
-    expect(await refused(2, "nodes", "show", "leaf7")).toContain("the coordinator knows hub, leaf1, leaf2");
+    expect(await refused(1, "nodes", "show", "leaf7")).toContain("the coordinator knows hub, leaf1, leaf2");
   });
 
   it("leave with 1 when a node is not up, and say why", async () => {

@@ -144,6 +144,18 @@ it("cim route explains, cim command send sends, HTTP answers the same", async ()
   const nobody = await send("Nothing", "--require", "tpm");
   expect(nobody).toMatchObject({ code: 1, stdout: "" });
   expect(nobody.stderr).toBe("cim: no leaf for orders.Nothing: none has tpm; there are gpu\n");
+  expect(await send("Paint", "--near", "the moon")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('near: "the moon" is no place'),
+  });
+  handle("leaf3", "Break", () => {
+    throw new Error("no paint left");
+  });
+  const broken = await eventually(async () => {
+    const ended = await send("Break");
+    return ended.stderr.includes("no paint left") && ended;
+  }, PATIENCE);
+  expect(broken).toMatchObject({ code: 1, stdout: "", stderr: "cim: failed on leaf3: no paint left\n" });
   expect(await send("Paint", "--data", "{")).toMatchObject({ code: 2, stdout: "" });
 });
 

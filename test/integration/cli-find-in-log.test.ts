@@ -1,8 +1,10 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { logState, seqAt } from "../../cli/find-in-log.ts";
+import { followLog } from "../../cli/follow-log.ts";
 import { type OutgoingMessage, writeGuarded } from "../../shared/nats/batch-publisher.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
+import { ConnectionWatch } from "../../shared/nats/connection-watch.ts";
 import { ensureStream } from "../../shared/nats/ensure-stream.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
 import { eventsStream } from "../../shared/nats/streams.ts";
@@ -63,3 +65,34 @@ test("a place is found among deleted messages and control records, and beyond th
   expect(await seqAt(nc, state, { kind: "end" })).toBe(61);
   expect(await seqAt(nc, state, { kind: "start" })).toBe(4);
 });
+
+test("who follows the log from a number beyond its end is told so, and shown what comes from there on", async () => {
+  const ended = new AbortController();
+  const node = { nc, node: "leaf1", url: server.url, watch: new ConnectionWatch(nc), ...NEVER_CLOSED };
+  const follow = async () => {
+    const shown: (number | undefined)[] = [];
+    const notices: string[] = [];
+    let written: Promise<unknown> | undefined;
+    const onNotice = (line: string) => {
+      notices.push(line);
+      written = writeGuarded(nc, [message(101), message(102), message(103)], {});
+    };
+    const from = { kind: "index", index: 102 } as const;
+    const filters = ["cim.events.>"];
+    for await (const event of followLog({ node, filters, from, signal: ended.signal, onNotice })) {
+      shown.push(event.index);
+      if (event.index === 103) break;
+    }
+    await written;
+    return { shown, notices };
+  };
+  // The newest two of the test before were deleted: 67 is the last that is left.
+  expect(await follow()).toEqual({
+    shown: [102, 103],
+    notices: ["the log on leaf1 has nothing from 102 on yet, its newest is 67; waiting for it"],
+  });
+  expect(await follow()).toEqual({ shown: [102, 103], notices: [] });
+  ended.abort();
+});
+
+const NEVER_CLOSED = { [Symbol.asyncDispose]: async () => {} };

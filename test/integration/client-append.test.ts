@@ -9,6 +9,7 @@ import {
   OutboxFull,
   StoreUnavailable,
 } from "../../shared/client/connect-cim.ts";
+import type { EventToAppend } from "../../shared/client/event-to-append.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
 import { ensureStream } from "../../shared/nats/ensure-stream.ts";
 import { getMessage } from "../../shared/nats/get-message.ts";
@@ -224,6 +225,18 @@ test("what can't be stored is refused before it is sent, with the part that is w
     limit: { max: 1_000 },
   });
   await expect(cim.appendBatch([event, { ...event, type: "a b" }])).rejects.toBeInstanceOf(EventRejected);
+  // Without the types' help.
+  for (const none of [null, undefined, "event", 7] as unknown as EventToAppend[]) {
+    const words = {
+      name: "EventRejected",
+      part: "events",
+      message: expect.stringMatching(/is no event; write/),
+    };
+    await expect(cim.append(none)).rejects.toMatchObject(words);
+    await expect(cim.appendBatch([event, none])).rejects.toMatchObject(words);
+    const batch = cim.appendBatch(none as unknown as EventToAppend[]);
+    await expect(batch).rejects.toMatchObject({ name: "EventRejected", part: "events" });
+  }
   expect(await count()).toBe(0);
   // The largest that is let through is one that the server takes, alone and in a batch.
   const largest = { ...event, data: new Uint8Array(64 * 1024 - 256 - 150) };

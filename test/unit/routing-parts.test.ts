@@ -14,8 +14,8 @@ test.each<[Record<string, string>, string]>([
   [{ command: "" }, '"" is not a command'],
   [{ command: "Place*" }, '"Place*" is not a command'],
   [{ require: "gpu,two words" }, '"two words" is not a capability'],
-  [{ near: "91,0" }, '"91,0" is no place'],
-  [{ near: "the moon" }, '"the moon" is no place'],
+  [{ near: "91,0" }, 'near: "91,0" is no place'],
+  [{ near: "the moon" }, 'near: "the moon" is no place'],
   [{ strategy: "random" }, 'there is no strategy "random"'],
 ])("what can't be asked for is named: %j", (over, problem) => {
   const asks = new RouteAsks({ strategy: "round-robin", maxLagS: 60 });
