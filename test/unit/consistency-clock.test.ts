@@ -20,14 +20,7 @@ import {
   type Stamp,
   timeOfStamp,
 } from "../../shared/consistency/clock/stamp.ts";
-import {
-  compareVectors,
-  covers,
-  decodeVector,
-  encodeVector,
-  mergeVectors,
-  pruneVector,
-} from "../../shared/consistency/clock/version-vector.ts";
+import { covers, decodeVector, encodeVector } from "../../shared/consistency/clock/version-vector.ts";
 
 describe("hybrid clock", () => {
   test("gives later times though the clock on the wall stands still or goes back", () => {
@@ -138,27 +131,13 @@ describe("Cim-Clock", () => {
 });
 
 describe("version vectors", () => {
-  const vector = fc
-    .dictionary(fc.constantFrom("a/1", "a/2", "b/1", "c/c"), fc.nat({ max: 4 }))
-    .map((entries) => new Map(Object.entries(entries)));
-
-  test("order and merge agree with what is covered", () => {
-    fc.assert(
-      fc.property(vector, vector, (a, b) => {
-        const merged = mergeVectors(a, b);
-        for (const one of [a, b]) expect(["equal", "after"]).toContain(compareVectors(merged, one));
-        expect(encodeVector(merged)).toEqual(encodeVector(mergeVectors(b, a)));
-        const back = { equal: "equal", before: "after", after: "before", concurrent: "concurrent" } as const;
-        expect(compareVectors(b, a)).toBe(back[compareVectors(a, b)]);
-        for (const [lane, seq] of a) {
-          expect(covers(merged, { lane, seq })).toBe(true);
-          expect(covers(a, { lane, seq: seq + 1 })).toBe(false);
-        }
-      }),
-    );
+  test("cover what is up to their sequence, lane by lane", () => {
+    const seen = new Map([["a/1", 3]]);
+    expect([1, 3, 4].map((seq) => covers(seen, { lane: "a/1", seq }))).toEqual([true, true, false]);
+    expect(covers(seen, { lane: "a/2", seq: 1 })).toBe(false);
   });
 
-  test("read again from JSON; anything else is refused; retired nodes leave it", () => {
+  test("read again from JSON; anything else is refused", () => {
     const text = JSON.stringify(
       encodeVector(
         new Map([
@@ -177,12 +156,6 @@ describe("version vectors", () => {
     );
     for (const wrong of [null, [], 5, { "a/1": -1 }, { "a/1": "7" }, { "a/1": 0.5 }])
       expect(() => decodeVector(wrong)).toThrow(/no version vector/);
-    const vector = new Map([
-      ["a/1", 1],
-      ["a/c", 1],
-      ["ab/1", 1],
-    ]);
-    expect(pruneVector(vector, new Set(["a"]))).toEqual(new Map([["ab/1", 1]]));
   });
 });
 

@@ -25,37 +25,9 @@ export function covers(seen: VersionVector, dot: Dot): boolean {
   return (seen.get(dot.lane) ?? 0) >= dot.seq;
 }
 
-/** All that either has seen. */
-export function mergeVectors(a: VersionVector, b: VersionVector): VersionVector {
-  const merged = new Map(a);
-  for (const [lane, seq] of b) raise(merged, lane, seq);
-  return merged;
-}
-
 /** Makes a vector cover a dot. */
 export function raise(vector: Map<string, number>, lane: string, seq: number): void {
   if (seq > (vector.get(lane) ?? 0)) vector.set(lane, seq);
-}
-
-export type VectorOrder = "equal" | "before" | "after" | "concurrent";
-
-/** How `a` stands to `b`. A lane with 0 is one that is not there. */
-export function compareVectors(a: VersionVector, b: VersionVector): VectorOrder {
-  const aCovers = coversAll(a, b);
-  const bCovers = coversAll(b, a);
-  if (aCovers) return bCovers ? "equal" : "after";
-  return bCovers ? "before" : "concurrent";
-}
-
-export function coversAll(a: VersionVector, b: VersionVector): boolean {
-  for (const [lane, seq] of b) if ((a.get(lane) ?? 0) < seq) return false;
-  return true;
-}
-
-/** Without the lanes of nodes that are gone for good and send nothing any more. */
-export function pruneVector(vector: VersionVector, retiredNodes: ReadonlySet<string>): VersionVector {
-  if (retiredNodes.size === 0) return vector;
-  return new Map([...vector].filter(([lane]) => !retiredNodes.has(nodeOfLane(lane))));
 }
 
 /** As JSON: the same vector is the same text, in whatever order it came about. */
