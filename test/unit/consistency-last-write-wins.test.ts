@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MOST_LATE_MS } from "../../shared/consistency/clock/stamp.ts";
 import { lastWriteWins } from "../../shared/consistency/resolve/last-write-wins/last-write-wins.ts";
@@ -160,6 +161,44 @@ describe("conflicts", () => {
       ["removed", ["kept"], 1],
     ]);
   });
+});
+
+test("nothing that nobody had seen goes without being told", () => {
+  let made = 0;
+  const scalar = fc.constantFrom("write", "write", "write", "delete");
+  const { patch } = fc.letrec<{ patch: unknown; value: unknown }>((tie) => ({
+    patch: fc.dictionary(fc.constantFrom("a", "b", "c"), tie("value"), { maxKeys: 3 }),
+    value: fc.oneof({ maxDepth: 3 }, scalar, tie("patch")),
+  }));
+  const history = fc.array(fc.record({ patch, ms: fc.nat({ max: 30 }) }), { minLength: 2, maxLength: 12 });
+  /** Each written value is another one, so that it can be told wherever it turns up. */
+  const distinct = (data: unknown): unknown => {
+    if (data === "delete") return null;
+    if (data === "write") return `value-${made++}`;
+    return Object.fromEntries(Object.entries(data as object).map(([key, inner]) => [key, distinct(inner)]));
+  };
+  const valuesIn = (json: unknown) => new Set(JSON.stringify(json ?? null).match(/value-\d+(?=")/g));
+
+  fc.assert(
+    fc.property(history, (events) => {
+      let state = fields.empty();
+      for (const [n, event] of events.entries()) {
+        const data = distinct(event.patch);
+        const there = [fields.view(state).value, data].flatMap((one) => [...valuesIn(one)]);
+        const folded = foldAll(
+          fields,
+          [foldEventOf(n + 1, data, { node: `n${n % 3}`, ms: event.ms, seen: {} })],
+          state,
+        );
+        state = folded.state;
+        const left = valuesIn(fields.view(state).value);
+        const told = valuesIn(folded.conflicts.map(({ loser }) => loser?.value));
+        for (const value of there) expect(left.has(value) || told.has(value)).toBe(true);
+        for (const value of told) expect(left.has(value)).toBe(false);
+      }
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test("deletes are forgotten when nothing so old can come any more, and not before", () => {
