@@ -41,6 +41,7 @@ import type { AggregateState } from "./state/aggregate-state.ts";
 import { AggregateReader } from "./state/read-aggregate.ts";
 import { CommitWriter } from "./strong/commit-writer.ts";
 import { encodeCommit, isStrongEvent, refuseStrongBatch } from "./strong/encode-commit.ts";
+import { findCommit } from "./strong/find-commit.ts";
 import type { Stored } from "./write-outcome.ts";
 
 export {
@@ -195,6 +196,9 @@ class ConnectedClient implements CimClient {
 
   async find(eventId: string, options: FindOptions = {}): Promise<Found> {
     if (this.#closing !== undefined) throw new ClientClosed();
+    const { domain } = options;
+    if (domain !== undefined && isStrongEvent({ domain }, this.#limits.latest))
+      return await findCommit(this.#nc, this.node, eventId, options);
     return await findEvent(this.#nc, this.node, eventId, options);
   }
 

@@ -20,7 +20,7 @@ export interface FindOptions {
   readonly timeoutMs?: number;
 }
 
-/** What a search for an event's id came to. */
+/** What a search for an event's id came to. Of a strong domain: `node` committed it, `seq` is its version. */
 export type Found =
   | {
       readonly found: true;

@@ -95,6 +95,9 @@ it("the same id is the same event, and what can't be judged is refused by name",
   const event = { ...placed("again"), id: uuidv7(), expect: "none" } as const;
   const appended = await leaf1.append(event);
   expect(await leaf2.append(event)).toEqual({ ...appended, node: "leaf2", duplicate: true });
+  const found = () => leaf2.find(event.id, { domain: "orders" });
+  await eventually(async () => (await found()).found, { timeoutMs: 60_000, what: "it in leaf2's copy" });
+  expect(await found()).toEqual({ found: true, node: "leaf1", seq: appended.version });
   await expect(leaf1.append({ ...placed("again2"), id: event.id })).rejects.toThrow(
     /is that of .*orders\.again\./,
   );

@@ -132,3 +132,28 @@ test("data that may be queued on a link drains before its pings run out", () => 
     expect(drainMs).toBeLessThan(pingMax * (parseGoDurationMs(pingInterval) ?? 0));
   }
 });
+
+const strong = { sync: { mode: "eventual" }, contracts: { orders: { mode: "strong" }, person: {} } } as const;
+
+test("strong domains alone are mapped to commits, under the node's own name", () => {
+  const ofLeaf = renderServerConfig({ ...leaf, ...strong }, keys);
+  expect(ofLeaf).toContain('"cim.events.orders.>": "cim.commit.leaf1.orders.>"');
+  expect(ofLeaf).not.toContain("person.>");
+  expect(ofLeaf.match(/cim\.commit\.(?!leaf1\.orders\.>)/)).toBeNull();
+  expect(renderServerConfig(leaf, keys)).not.toContain("cim.commit");
+  const all = renderServerConfig({ ...leaf, sync: { mode: "strong" } }, keys);
+  expect(all).toContain('"cim.events.>": "cim.commit.leaf1.>"');
+});
+
+test("a hub's programs commit as the hub, each leaf as itself, and nobody where no domain is strong", () => {
+  const text = renderServerConfig({ ...hub, ...strong }, keys);
+  const [app = "", one = "", two = ""] = ["# app", "# link of leaf1", "# link of leaf2"].map(
+    (from, at, all) =>
+      text.slice(text.indexOf(from), at + 1 < all.length ? text.indexOf(all[at + 1] as string) : undefined),
+  );
+  const commits = (part: string) => part.match(/cim\.commit\.[^"]+/g);
+  expect(commits(app)).toEqual(["cim.commit.hub.orders.>"]);
+  expect(commits(one)).toEqual(["cim.commit.leaf1.orders.>"]);
+  expect(commits(two)).toEqual(["cim.commit.leaf2.orders.>"]);
+  expect(renderServerConfig(hub, keys)).not.toContain("cim.commit");
+});

@@ -11,7 +11,7 @@ export interface EncodedCommit extends EncodedEvent {
 }
 
 export function isStrongEvent(
-  { domain }: EventToAppend,
+  { domain }: Pick<EventToAppend, "domain">,
   { contracts = NO_CONTRACTS }: AppendLimits,
 ): boolean {
   return contractFor(contracts, domain).mode === "strong";
