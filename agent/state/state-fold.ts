@@ -1,19 +1,17 @@
 import { LRUCache } from "lru-cache";
-import { compareTimes, type HybridTime } from "../../shared/consistency/clock/hybrid-clock.ts";
 import type { LaneHistory } from "../../shared/consistency/clock/lane-history.ts";
-import { timeOfStamp } from "../../shared/consistency/clock/stamp.ts";
-import { encodeVector } from "../../shared/consistency/clock/version-vector.ts";
 import { type FoldEvent, foldEvent, isPoison } from "../../shared/consistency/resolve/fold-event.ts";
 import type { Conflict, Resolver } from "../../shared/consistency/resolve/resolver.ts";
 import { poisonedSubject, stateSubject } from "../../shared/consistency/state/state-keys.ts";
-import { decodeStored, encodeStored, storedState } from "../../shared/consistency/state/stored-state.ts";
+import { encodeStored } from "../../shared/consistency/state/stored-state.ts";
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
 import { errorText } from "../../shared/protocol/error-text.ts";
 import { type StoredMessage, weightOf } from "../../shared/protocol/event.ts";
 import { headerValue } from "../../shared/protocol/headers.ts";
 import { HEADER } from "../../shared/protocol/names.ts";
-import { formatLogPosition, type LogPosition, parseLogPosition } from "../../shared/protocol/reign.ts";
+import { formatLogPosition, type LogPosition } from "../../shared/protocol/reign.ts";
 import { parseEventSubject } from "../../shared/protocol/subjects.ts";
+import { encodeHeld, foldInto, type Held, heldOf } from "./held-state.ts";
 
 /** A conflict that an event of the log met. The same event meets the same ones on every node that folds from the beginning. */
 export interface NotedConflict {
@@ -59,19 +57,6 @@ export interface Folded {
     readonly reason: string;
   }[];
   readonly unowned: number;
-}
-
-interface Held {
-  readonly subject: string;
-  readonly resolver: Resolver<unknown>;
-  state: unknown;
-  /** The newest event that is in it. */
-  at: LogPosition | undefined;
-  events: number;
-  updatedMs: number;
-  time: HybridTime;
-  /** As it was last stored, bytes. */
-  weight: number;
 }
 
 /** What is to be folded into which aggregate. */
@@ -170,7 +155,7 @@ export class StateFold {
         continue;
       }
       try {
-        take(state, one.position, event, (conflict) =>
+        foldInto(state, one.position, event, (conflict) =>
           conflicts.push({ conflict, event, position: one.position, resolver: state.resolver.name }),
         );
       } catch (error) {
@@ -183,7 +168,7 @@ export class StateFold {
     }
     const writes: OutgoingMessage[] = [];
     for (const [state, last] of broken.size > 0 ? [] : touched) {
-      const body = encode(state);
+      const body = encodeHeld(state);
       if (body.byteLength > this.#init.maxBytes) {
         poisoned.set(
           last,
@@ -231,7 +216,7 @@ export class StateFold {
     for (const [subject, one] of wanted) {
       const resolver = await this.#init.resolverOf(one.domain);
       try {
-        held.set(subject, restore(subject, resolver, bodies.get(subject)));
+        held.set(subject, heldOf(subject, resolver, bodies.get(subject)));
       } catch (error) {
         // Nothing can be folded into what can't be read, and all else goes on.
         const reason = `its state can't be read: ${errorText(error)}`;
@@ -240,61 +225,6 @@ export class StateFold {
     }
     return held;
   }
-}
-
-function take(held: Held, position: LogPosition, event: FoldEvent, note: (conflict: Conflict) => void): void {
-  held.state = held.resolver.apply(held.state, event, note);
-  held.at = position;
-  held.events += 1;
-  held.updatedMs = event.ingestMs;
-  const time = timeOfStamp(event.stamp);
-  if (compareTimes(time, held.time) > 0) held.time = time;
-}
-
-function encode(held: Held): Uint8Array {
-  const { resolver, at, events, updatedMs, time } = held;
-  if (!at) throw new Error(`${held.subject} has no event`);
-  held.state = resolver.compact(held.state, { index: at.index, ingestMs: updatedMs });
-  const { value, deleted, siblings } = resolver.view(held.state);
-  return encodeStored({
-    v: 1,
-    log: formatLogPosition(at),
-    events,
-    updatedMs,
-    seen: encodeVector(resolver.seen(held.state)),
-    time,
-    resolver: resolver.name,
-    state: resolver.encode(held.state),
-    value,
-    deleted,
-    siblings: siblings.map(({ path, versions }) => ({
-      path: [...path],
-      versions: versions.map((version) => ({ ...version })),
-    })),
-  });
-}
-
-function restore(subject: string, resolver: Resolver<unknown>, body: Uint8Array | undefined): Held {
-  if (!body) {
-    const time = { ms: 0, counter: 0 };
-    return {
-      subject,
-      resolver,
-      state: resolver.empty(),
-      at: undefined,
-      events: 0,
-      updatedMs: 0,
-      time,
-      weight: 0,
-    };
-  }
-  const stored = decodeStored(storedState, body);
-  const at = parseLogPosition(stored?.log);
-  if (!stored || !at) throw new Error("it is of a later version");
-  if (stored.resolver !== resolver.name) throw new Error(`${stored.resolver} made it, not ${resolver.name}`);
-  const { events, updatedMs, time } = stored;
-  const state = resolver.decode(stored.state);
-  return { subject, resolver, state, at, events, updatedMs, time, weight: body.byteLength };
 }
 
 function poisonRecord({ message, position, generation, reason }: Work & { reason: string }): OutgoingMessage {

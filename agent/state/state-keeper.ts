@@ -61,6 +61,7 @@ export class StateKeeper {
   readonly #subscriptions: Subscription[] = [];
   #session: StateSession | undefined;
   #stopped: string | undefined;
+  #foldedSeq: number | undefined;
   /** It has taken the states over once. */
   #owned = false;
   #done: Promise<void> = Promise.resolve();
@@ -94,7 +95,9 @@ export class StateKeeper {
 
   /** Sequence of the node's CIM_EVENTS up to which everything is folded; undefined: that is not known, or nothing is folded. */
   get foldedSeq(): number | undefined {
-    return this.#session?.checkpoint.seq;
+    if (this.#stopped !== undefined) return undefined;
+    this.#foldedSeq = this.#session?.checkpoint.seq ?? this.#foldedSeq;
+    return this.#foldedSeq;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,10 +110,12 @@ export class StateKeeper {
   async #keep(): Promise<void> {
     const { conditions, log } = this.#init;
     const { signal } = this.#end;
+    let said = "";
     for (let attempt = 0; !signal.aborted; ) {
       try {
         await this.#once(() => {
           attempt = 0;
+          said = "";
         });
       } catch (error) {
         if (signal.aborted) break;
@@ -121,8 +126,11 @@ export class StateKeeper {
           this.#session = undefined;
           return;
         }
-        conditions.raise("state-stalled", { error: errorText(error) });
-        log[attempt === 0 ? "debug" : "warn"]({ err: error }, "folding states begins anew");
+        const why = errorText(error);
+        conditions.raise("state-stalled", { error: why });
+        // Said once, however often it is tried.
+        log[why === said ? "debug" : "warn"]({ err: error }, "folding states begins anew");
+        said = why;
         await sleep(backoffMs(attempt++, LOOPBACK_POLICY), undefined, { signal }).catch(() => undefined);
       } finally {
         this.#session = undefined;

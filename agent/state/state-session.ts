@@ -1,7 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { CHECKPOINT_SUBJECT, REBUILD_SUBJECT, statesOf } from "../../shared/consistency/state/state-keys.ts";
-import { generationOf, type StateCheckpoint } from "../../shared/consistency/state/stored-state.ts";
-import { getMessage } from "../../shared/nats/get-message.ts";
+import { CHECKPOINT_SUBJECT, REBUILD_SUBJECT } from "../../shared/consistency/state/state-keys.ts";
+import type { StateCheckpoint } from "../../shared/consistency/state/stored-state.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import type { Log } from "../../shared/observe/log.ts";
@@ -13,10 +12,11 @@ import { domainFilter, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { type GoOn, whereToGoOn } from "./go-on.ts";
 import { readStreamAt } from "./read-stream.ts";
 import { domainsToRebuild, type StatesWanted, switched } from "./rebuild-plan.ts";
+import { StateBeginnings } from "./state-beginnings.ts";
 import type { NotedConflict } from "./state-fold.ts";
 import { emptyCheckpoint, StateRebuild } from "./state-rebuild.ts";
 import { type RunFigures, StateRun, type StateRunInit, standingOf } from "./state-run.ts";
-import { awaitSeed, firstIndexOf, type SeedSource, storedStates } from "./state-seed.ts";
+import { firstIndexOf, type SeedSource } from "./state-seed.ts";
 import { deletion, StateStore } from "./state-store.ts";
 
 export interface StateSessionInit {
@@ -50,9 +50,12 @@ const MAX_MESSAGES = 2000;
  */
 export class StateSession {
   readonly #init: StateSessionInit;
-  readonly #end: AbortController;
+  readonly #end = new AbortController();
+  /** Aborted when the session is to end, or the keeper. */
+  readonly #signal: AbortSignal;
   readonly #main: StateRun;
   readonly #store: StateStore;
+  readonly #beginnings: StateBeginnings;
   readonly #goesOn: GoOn;
   #reader: StreamReader | undefined;
   #rebuild: StateRebuild | undefined;
@@ -69,11 +72,11 @@ export class StateSession {
       checkpoint: StateCheckpoint;
       goesOn: GoOn;
       fresh: boolean;
-      end: AbortController;
+      signal: AbortSignal;
     },
   ) {
     this.#init = init;
-    this.#end = parts.end;
+    this.#signal = AbortSignal.any([parts.signal, this.#end.signal]);
     this.#store = parts.store;
     this.#goesOn = parts.goesOn;
     this.#leftOut = domainsToRebuild(parts.checkpoint, init.wanted);
@@ -86,6 +89,13 @@ export class StateSession {
       gap: parts.goesOn.kind !== "other-log" && parts.goesOn.gap,
       fresh: parts.fresh,
       leftOut: () => this.#leftOut,
+    });
+    this.#beginnings = new StateBeginnings({
+      ...init,
+      signal: this.#signal,
+      main: this.#main,
+      leftOut: () => this.#leftOut,
+      request: (domains) => this.#request(domains),
     });
   }
 
@@ -104,13 +114,17 @@ export class StateSession {
         Object.assign(checkpoint, { seq: goesOn.startSeq - 1, here: null });
     }
     if (goesOn.kind !== "behind") log.warn({ reason: goesOn.reason }, "states do not go on where they stood");
-    const end = new AbortController();
-    signal.addEventListener("abort", () => end.abort(signal.reason), { once: true });
     signal.throwIfAborted();
-    const session = new StateSession(init, { store, checkpoint, goesOn, fresh: stored === undefined, end });
+    const session = new StateSession(init, {
+      store,
+      checkpoint,
+      goesOn,
+      fresh: stored === undefined,
+      signal,
+    });
     await session.#main.note({});
     if (goesOn.kind !== "other-log" && goesOn.gap)
-      await session.#seedMain(checkpoint.domains, stream.reigns[0]?.index ?? 1);
+      await session.#beginnings.seedMain(checkpoint.domains, stream.reigns[0]?.index ?? 1);
     return session;
   }
 
@@ -160,7 +174,7 @@ export class StateSession {
 
   /** Resolves when a new session is to begin. @throws what ends it otherwise */
   async run(): Promise<void> {
-    const { signal } = this.#end;
+    const signal = this.#signal;
     const ended = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
@@ -191,7 +205,7 @@ export class StateSession {
       filters,
     }).start();
     this.#reader = reader;
-    while (!this.#end.signal.aborted) {
+    while (!this.#signal.aborted) {
       const messages = await reader.next(MAX_MESSAGES);
       const outcome = await this.#inTurn(() => this.#main.take(messages));
       if (outcome.kind === "goes-on") {
@@ -214,7 +228,7 @@ export class StateSession {
     const { nc, inboxPrefix, by } = this.#init;
     const interrupted = await new StateStore(nc, { inboxPrefix, subject: REBUILD_SUBJECT, by }).open();
     for (const domain of interrupted?.domains ?? []) this.#requested.add(domain);
-    const { signal } = this.#end;
+    const signal = this.#signal;
     while (!signal.aborted) {
       const asked = [...this.#requested];
       if (asked.length === 0) {
@@ -232,7 +246,7 @@ export class StateSession {
 
   async #rebuildOnce(domains: readonly string[], frozen: boolean): Promise<void> {
     const { nc, inboxPrefix, by, wanted, log } = this.#init;
-    const { signal } = this.#end;
+    const signal = this.#signal;
     const sound = this.#goesOn.kind === "other-log" ? this.#goesOn.sound : undefined;
     // What the present states have met was told of already.
     const toldUpTo = parseLogPosition(this.#main.checkpoint.log ?? undefined)?.index ?? 0;
@@ -251,7 +265,7 @@ export class StateSession {
           whole: false,
           onConflicts: (conflicts) => this.#init.run.onConflicts(conflicts.filter(isUntold)),
         },
-        seed: (run, first) => this.#seed(run, domains, first, sound),
+        seed: (run, first) => this.#beginnings.seed(run, domains, first, sound),
       },
       signal,
     );
@@ -312,75 +326,13 @@ export class StateSession {
     await this.#inTurn(() => this.#main.note({ stale: [] }));
   }
 
-  /** What the log no longer has, from where it is still known. Gives the index that is missing; 0: nothing is. */
-  async #seed(
-    run: StateRun,
-    domains: readonly string[],
-    firstIndex: number,
-    sound?: number,
-  ): Promise<number> {
-    const { hub, wanted, nc, inboxPrefix, log } = this.#init;
-    if (!hub) {
-      // States that agree with the log still know what it has forgotten.
-      if (sound === undefined || this.#leftOut.length > 0) return firstIndex;
-      const present = this.#main.checkpoint;
-      const own = storedStates({ nc, inboxPrefix }, present, domains, sound);
-      const states = await run.adopt(own, present.lanes);
-      log.info({ states, upTo: sound }, "kept states of before the log's beginning");
-      return firstIndex;
-    }
-    this.#init.onSeeding(true);
-    const index = Math.max(firstIndex - 1, parseLogPosition(run.checkpoint.log ?? undefined)?.index ?? 0);
-    const found = await awaitSeed(hub, { domains, contracts: wanted.contracts, index }, this.#end.signal);
-    if (found.kind === "none")
-      log.warn({ reason: found.reason, firstIndex }, "states lack events from before the log's beginning");
-    else {
-      const states = await run.adopt(storedStates(hub, found.checkpoint, domains), found.checkpoint.lanes);
-      log.info({ states, domains }, "took over the hub's states of before the log's beginning");
-    }
-    this.#init.onSeeding(false);
-    return found.kind === "none" ? firstIndex : 0;
-  }
-
-  async #seedMain(domains: readonly string[], firstIndex: number): Promise<void> {
-    const missingBefore = await this.#seed(this.#main, domains, firstIndex);
-    await this.#main.note({ missingBefore });
-  }
-
-  async #onCopyRecord({ at, live, filling }: CopyRecord, run: StateRun): Promise<void> {
-    if (run !== this.#main) return;
-    const { hub } = this.#init;
-    const begun =
-      at === null ? [...live, ...(filling?.domains ?? [])] : filling?.done === 0 ? filling.domains : [];
-    const kept = this.#kept(begun);
-    const first = kept.length > 0 && hub ? await firstIndexOf(hub) : undefined;
-    if (first !== undefined && first > 1) await this.#seedMain(kept, first);
-    const { refilled, log } = run.checkpoint;
-    // What is filled in again may have events that were not there when they should have been folded.
-    const again: string[] = at === null && log !== null ? [ALL_DOMAINS] : [];
-    for (const domain of filling?.done === 0 ? this.#kept(filling.domains) : [])
-      if (domain !== ALL_DOMAINS && (await this.#hasStates(domain))) again.push(domain);
-    if (again.length > 0) await run.note({ refilled: [...new Set([...refilled, ...again])] });
-    if (!filling) this.#request(refilled.filter((one) => one !== ALL_DOMAINS && followsDomain(live, one)));
-  }
-
-  /** Of these domains those that states are kept of. */
-  #kept(domains: readonly string[]): string[] {
-    const { domains: kept } = this.#main.checkpoint;
-    if (domains.includes(ALL_DOMAINS)) return [...kept];
-    return domains.filter((domain) => followsDomain(kept, domain));
-  }
-
-  async #hasStates(domain: string): Promise<boolean> {
-    const subject = statesOf(generationOf(this.#main.checkpoint, domain), domain);
-    return (await getMessage(this.#init.nc, STREAM.state, { last_by_subj: subject })) !== undefined;
-  }
-
   #runInit() {
     return {
       ...this.#init.run,
       onFolded: (folded: RunFigures) => this.#init.onFolded(folded, this),
-      onCopyRecord: (record: CopyRecord, run: StateRun) => this.#onCopyRecord(record, run),
+      onCopyRecord: async (record: CopyRecord, run: StateRun) => {
+        if (run === this.#main) await this.#beginnings.copyBegins(record);
+      },
     };
   }
 
