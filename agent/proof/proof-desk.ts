@@ -1,6 +1,6 @@
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { PlaceRange } from "../../shared/consistency/proof/block-sums.ts";
-import { CONTROL_DOMAIN } from "../../shared/consistency/proof/logged-place.ts";
+import { CONTROL_DOMAIN } from "../../shared/consistency/proof/place-reader.ts";
 import type { Sum } from "../../shared/consistency/proof/sum.ts";
 import {
   inOutbox,

@@ -7,7 +7,7 @@ import {
   type PlaceRange,
 } from "../../shared/consistency/proof/block-sums.ts";
 import { compareSides, type Side } from "../../shared/consistency/proof/compare-sides.ts";
-import { CONTROL_DOMAIN } from "../../shared/consistency/proof/logged-place.ts";
+import { CONTROL_DOMAIN } from "../../shared/consistency/proof/place-reader.ts";
 import { NOTHING, plus } from "../../shared/consistency/proof/sum.ts";
 import { inLane } from "../../shared/follow/proof/stored-events.ts";
 import type { StoredMessages } from "../../shared/follow/proof/stored-messages.ts";

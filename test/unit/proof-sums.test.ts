@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { BLOCK_PLACES, BlockSums } from "../../shared/consistency/proof/block-sums.ts";
 import { differences, joined, type ListedEvent, splitRange } from "../../shared/consistency/proof/compare.ts";
 import { compareSides, type Side } from "../../shared/consistency/proof/compare-sides.ts";
-import { loggedPlace, outboxOrigin } from "../../shared/consistency/proof/logged-place.ts";
+import { loggedPlace } from "../../shared/consistency/proof/logged-place.ts";
 import { PlaceHash } from "../../shared/consistency/proof/place-hash.ts";
 import { RecentHashes } from "../../shared/consistency/proof/recent-hashes.ts";
 import { minus, NOTHING, plus, type Sum, sameSum, sumText } from "../../shared/consistency/proof/sum.ts";
@@ -57,7 +57,7 @@ describe("sums", () => {
 
 describe("a place in the log", () => {
   const lines = "Cim-Log: 3-ab.17\r\nCim-Origin: leaf1 2 e 9\r\nCim-Id: x-1\r\nCim-Time: 5 6\r\n";
-  const expected = { index: 17, id: "x-1", domain: "person", from: "leaf1 2 e 9" };
+  const expected = { index: 17, id: "x-1", domain: "person", origin: { lane: "leaf1 2", seq: 9 } };
 
   it("is read as written, as stored and with JetStream's own headers before it", () => {
     expect(loggedPlace("cim.log.person.p1.Made", `${lines}X-Own: 1\r\n`)).toEqual(expected);
@@ -71,11 +71,10 @@ describe("a place in the log", () => {
     for (const text of ["", "X-Cim-Log: 3-ab.17\r\n", "Cim-Log: nonsense\r\n", "Cim-Log: 3-ab.17\r\n"])
       expect(loggedPlace("cim.events.person.p1.Made", text)).toBeUndefined();
     const record = loggedPlace("cim.events._cim.marks", "Cim-Log: 3-ab.17\r\n");
-    expect(record).toEqual({ index: 17, id: "cim.events._cim.marks", domain: "_cim", from: undefined });
-    expect(record && outboxOrigin(record)).toBeUndefined();
+    expect(record).toEqual({ index: 17, id: "cim.events._cim.marks", domain: "_cim", origin: null });
     // A strong commit never was in an outbox.
-    expect(outboxOrigin({ ...expected, from: "leaf1 2 c 17" })).toBeUndefined();
-    expect(outboxOrigin(expected)?.seq).toBe(9);
+    const commit = lines.replace("leaf1 2 e 9", "leaf1 2 c 17");
+    expect(loggedPlace("cim.events.person.p1.Made", commit)).toEqual({ ...expected, origin: null });
   });
 });
 

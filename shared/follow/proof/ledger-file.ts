@@ -1,12 +1,12 @@
 import { appendFile, readFile, rename, writeFile } from "node:fs/promises";
 import type { BlockSums, StoredCell } from "../../consistency/proof/block-sums.ts";
+import type { CountMark } from "../../consistency/proof/stream-count.ts";
 
 /** Up to where a ledger has counted its stream. */
 export interface Counted {
   /** The stream's sequence. */
   readonly seq: number;
-  /** The last message that was counted: in a stream that was put back, another one has its sequence. */
-  readonly mark: { readonly seq: number; readonly index: number; readonly id: string } | null;
+  readonly mark: CountMark | null;
   /** The highest log index that was counted: in a copy, what was filled in came later and stands lower. */
   readonly highest: number;
   /** The stream's figures at that time: what was deleted since shows in them. */

@@ -1,7 +1,7 @@
 import { blockOf, type PlaceRange } from "../../consistency/proof/block-sums.ts";
 import type { ListedEvent } from "../../consistency/proof/compare.ts";
 import { contentHash, shippedContentHash } from "../../consistency/proof/content-hash.ts";
-import { loggedPlace, outboxOrigin } from "../../consistency/proof/logged-place.ts";
+import { loggedPlace } from "../../consistency/proof/logged-place.ts";
 import { PlaceHash } from "../../consistency/proof/place-hash.ts";
 import { NOTHING, plus, type Sum, sumText } from "../../consistency/proof/sum.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
@@ -83,16 +83,16 @@ export async function* inLane(
   { node, lineage }: { readonly node: string; readonly lineage: readonly LaneSegment[] },
   look: Exclude<Look, "counted">,
 ): StoredEvents {
-  const lanes = new Set(lineage.map(({ incarnation }) => laneName(node, incarnation)));
+  const lanes = new Map(lineage.map((segment) => [laneName(node, segment.incarnation), segment]));
   const spans = ledger.laneSpans(range, (lane) => lanes.has(lane));
   for (const span of spans) {
     for await (const part of messages.read(span, look === "content" ? "disk" : "headers")) {
       for (const message of part) {
         const found = loggedPlace(message.subject, message.headerText);
-        const origin = found && outboxOrigin(found);
-        if (!found || origin?.node !== node || origin.seq < range.from || origin.seq > range.to) continue;
-        const { incarnation, seq: place } = origin;
-        if (!lineage.some((one) => one.incarnation === incarnation && place > one.after && place <= one.upTo))
+        const segment = found?.origin && lanes.get(found.origin.lane);
+        if (!found?.origin || !segment) continue;
+        const { seq: place } = found.origin;
+        if (place < range.from || place > range.to || place <= segment.after || place > segment.upTo)
           continue;
         const timeUs = Number(headerValue(message.headerText, HEADER.time)?.split(" ")[0]);
         const content = look === "content" ? shippedContent(message, timeUs) : undefined;

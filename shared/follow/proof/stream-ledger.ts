@@ -1,19 +1,19 @@
 import {
-  BlockSums,
+  type BlockSums,
   blockOf,
   firstOfBlock,
   lastOfBlock,
   type PlaceRange,
   type Span,
 } from "../../consistency/proof/block-sums.ts";
-import { type LoggedPlace, loggedPlace, outboxOrigin } from "../../consistency/proof/logged-place.ts";
+import { type LoggedPlace, loggedPlace } from "../../consistency/proof/logged-place.ts";
 import { PlaceHash } from "../../consistency/proof/place-hash.ts";
-import { RecentHashes } from "../../consistency/proof/recent-hashes.ts";
 import { joinedSpans } from "../../consistency/proof/spans.ts";
+import { type Countable, StreamCount } from "../../consistency/proof/stream-count.ts";
 import { minus, plus, type Sum } from "../../consistency/proof/sum.ts";
 import { firstKept } from "../../nats/jetstream-api.ts";
 import type { Log } from "../../observe/log.ts";
-import { controlRecordPublishSubject, controlRecordSubject, SUBJECT } from "../../protocol/subjects.ts";
+import { controlRecordSubject, SUBJECT } from "../../protocol/subjects.ts";
 import { type Counted, LedgerFile } from "./ledger-file.ts";
 import type { StoredMessages } from "./stored-messages.ts";
 
@@ -26,12 +26,6 @@ export interface StreamLedgerInit {
   readonly log: Log;
 }
 
-/** A message as it was just written. */
-interface Written {
-  readonly subject: string;
-  readonly headerText: string;
-}
-
 export type IsWanted = (domain: string) => boolean;
 
 /** What was written while the ledger reads waits for its turn; more is read again from the stream. */
@@ -41,8 +35,7 @@ const FIRST_LOOKED_AT = 200;
 /** More deleted messages than that, and all is counted again. */
 const MOST_DELETED = 10_000;
 
-const NOTHING_COUNTED: Counted = { seq: 0, mark: null, highest: 0, firstSeq: 1, deleted: 0 };
-const REIGNS = new Set([controlRecordSubject("reign"), controlRecordPublishSubject("reign")]);
+const REIGN = controlRecordSubject("reign");
 
 /** The lane of an outbox's events in the log. */
 export const laneName = (node: string, incarnation: number): string => `${node} ${incarnation}`;
@@ -53,18 +46,18 @@ export const laneName = (node: string, incarnation: number): string => `${node} 
  * has gone since and counts the blocks concerned again.
  */
 export class StreamLedger {
-  readonly sums = new BlockSums();
-  /** Of a log: by origin and incarnation, places are the outbox's sequences, spans the log's stream. */
-  readonly lanes = new BlockSums();
   readonly #init: StreamLedgerInit;
   readonly #file: LedgerFile;
   readonly #hash = new PlaceHash();
-  readonly #recent = new RecentHashes();
-  #at = NOTHING_COUNTED;
+  readonly #count: StreamCount;
+  /** The stream's sequence up to which all is counted, and its figures then. */
+  #seq = 0;
+  #firstSeq = 1;
+  #deleted = 0;
   #loaded = false;
   #ended = false;
   #reading = false;
-  #waiting: { readonly messages: readonly Written[]; readonly firstSeq: number }[] = [];
+  #waiting: { readonly messages: readonly Countable[]; readonly firstSeq: number }[] = [];
   #waitingCount = 0;
   #mustRecount = false;
   #turn: Promise<unknown> = Promise.resolve();
@@ -74,12 +67,14 @@ export class StreamLedger {
 
   constructor(init: StreamLedgerInit) {
     this.#init = init;
-    this.#file = new LedgerFile(init.file, { sums: this.sums, lanes: this.lanes });
+    this.#count = new StreamCount(init.isLog);
+    const { sums, lanes } = this.#count;
+    this.#file = new LedgerFile(init.file, { sums, lanes });
   }
 
   /** The last log index that is counted. */
   get index(): number {
-    return this.#at.mark?.index ?? 0;
+    return this.#count.index;
   }
 
   /** The first log index that the stream still has; 0: none. @throws the client's errors */
@@ -95,7 +90,7 @@ export class StreamLedger {
   }
 
   /** The writer's own word of what it wrote, the last of it at a sequence. What does not continue is read later. */
-  written(messages: readonly Written[], lastSeq: number): void {
+  written(messages: readonly Countable[], lastSeq: number): void {
     if (!this.#loaded) return;
     const firstSeq = lastSeq - messages.length + 1;
     if (this.#reading) {
@@ -130,11 +125,11 @@ export class StreamLedger {
   async sumOf({ from, to }: PlaceRange, isWanted: IsWanted): Promise<Sum> {
     if (to < from) return { count: 0, high: 0, low: 0 };
     const [first, last] = [blockOf(from), blockOf(to)];
-    let sum = this.sums.sum(first, last, isWanted);
+    let sum = this.#count.sums.sum(first, last, isWanted);
     if (from > firstOfBlock(first))
       sum = minus(sum, await this.#read(first, (index) => index < from, isWanted));
     const after =
-      to < lastOfBlock(last) ? this.#recent.sumBetween(to, lastOfBlock(last), isWanted) : undefined;
+      to < lastOfBlock(last) ? this.#count.recent.sumBetween(to, lastOfBlock(last), isWanted) : undefined;
     if (after) sum = minus(sum, after);
     else if (to < lastOfBlock(last))
       sum = minus(sum, await this.#read(last, (index) => index > to, isWanted));
@@ -143,12 +138,12 @@ export class StreamLedger {
 
   /** Where the messages of a range of indexes stand in the stream. */
   spansOf(range: PlaceRange, isWanted: IsWanted): Span[] {
-    return spansIn(this.sums, range, isWanted);
+    return spansIn(this.#count.sums, range, isWanted);
   }
 
   /** Where the log has events of lanes within a range of their outbox's sequences. */
   laneSpans(range: PlaceRange, isWanted: (lane: string) => boolean): Span[] {
-    return spansIn(this.lanes, range, isWanted);
+    return spansIn(this.#count.lanes, range, isWanted);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -163,23 +158,25 @@ export class StreamLedger {
     const kept = await this.#file.load();
     // A stream that was put back, or made anew, is another one.
     if (kept && (await this.#isOfStream(kept))) {
-      this.#at = kept;
+      this.#count.restore(kept.mark, kept.highest);
+      this.#seq = kept.seq;
+      this.#firstSeq = kept.firstSeq;
+      this.#deleted = kept.deleted;
       this.#savedSeq = kept.seq;
-      this.#recent.forgetAll(kept.highest);
     } else this.#reset();
     this.#loaded = true;
   }
 
-  #continues(messages: readonly Written[], firstSeq: number): boolean {
-    if (firstSeq === this.#at.seq + 1) return true;
-    if (!this.#init.isLog || firstSeq <= this.#at.seq) return false;
+  #continues(messages: readonly Countable[], firstSeq: number): boolean {
+    if (firstSeq === this.#seq + 1) return true;
+    if (!this.#init.isLog || firstSeq <= this.#seq) return false;
     // Between two of the sequencer's writes there may be what it did not write, and nothing else.
     const [first] = messages;
     const place = first && loggedPlace(first.subject, first.headerText);
     return place !== undefined && place.index === this.index + 1;
   }
 
-  #wait(messages: readonly Written[], firstSeq: number): void {
+  #wait(messages: readonly Countable[], firstSeq: number): void {
     this.#waiting.push({ messages, firstSeq });
     this.#waitingCount += messages.length;
     if (this.#waitingCount <= MOST_WAITING) return;
@@ -187,104 +184,85 @@ export class StreamLedger {
     this.#waitingCount = 0;
   }
 
-  #take(messages: readonly Written[], firstSeq: number): void {
-    for (const [i, { subject, headerText }] of messages.entries()) {
-      const place = loggedPlace(subject, headerText);
-      // A log that was cut goes on at an index that it had before.
-      if (place && this.#init.isLog && place.index <= this.index) this.#mustRecount = true;
-      this.#count(place, firstSeq + i);
-    }
-    this.#at = { ...this.#at, seq: firstSeq + messages.length - 1 };
-  }
-
-  #count(place: LoggedPlace | undefined, seq: number): void {
-    if (!place) return;
-    const { index, id, domain } = place;
-    const hash = this.#hash.of(id, index);
-    this.sums.add(domain, index, hash, seq);
-    this.#recent.add(domain, index, hash);
-    if (this.#init.isLog) this.#countLane(place, seq);
-    this.#at = { ...this.#at, mark: { seq, index, id }, highest: Math.max(this.#at.highest, index) };
-  }
-
-  #countLane(place: LoggedPlace, seq: number): void {
-    const origin = outboxOrigin(place);
-    if (!origin) return;
-    const hash = this.#hash.of(place.id, origin.seq);
-    this.lanes.add(laneName(origin.node, origin.incarnation), origin.seq, hash, seq);
+  #take(messages: readonly Countable[], firstSeq: number): void {
+    const grows = this.#count.takeAll(messages, firstSeq);
+    // A log that was cut goes on at an index that it had before.
+    if (this.#init.isLog && !grows) this.#mustRecount = true;
+    this.#seq = firstSeq + messages.length - 1;
   }
 
   async #look(): Promise<void> {
     const { messages, log } = this.#init;
     const state = await messages.figures();
-    if (this.#mustRecount || state.last_seq < this.#at.seq) this.#reset();
+    if (this.#mustRecount || state.last_seq < this.#seq) this.#reset();
     const deleted = state.num_deleted ?? 0;
     const first = firstKept(state);
-    if (this.#at.seq > 0 && (deleted > this.#at.deleted || first > this.#at.firstSeq)) {
-      const before = this.#at;
-      const went = await this.#recount(first, deleted > before.deleted);
-      log.debug({ blocks: went }, "messages have gone: counted again");
+    if (this.#seq > 0 && (deleted > this.#deleted || first > this.#firstSeq)) {
+      const blocks = await this.#recount(first, deleted > this.#deleted);
+      log.debug({ blocks }, "messages have gone: counted again");
     }
-    // Only what stood at that time: a deletion that came since shows the next time.
-    this.#at = { ...this.#at, firstSeq: first, deleted };
-    if (this.#at.seq === 0) this.#at = { ...this.#at, seq: first - 1 };
+    // As they were asked: a deletion that came since shows the next time.
+    this.#firstSeq = first;
+    this.#deleted = deleted;
+    if (this.#seq === 0) this.#seq = first - 1;
     await this.#catchUp(state.last_seq);
   }
 
   async #catchUp(last: number): Promise<void> {
     for (let upTo = last; ; ) {
       const next = this.#waiting[0];
-      if (next && next.firstSeq <= this.#at.seq + 1) {
+      if (next && next.firstSeq <= this.#seq + 1) {
         this.#waiting.shift();
         this.#waitingCount -= next.messages.length;
-        if (next.firstSeq === this.#at.seq + 1) this.#take(next.messages, next.firstSeq);
+        if (next.firstSeq === this.#seq + 1) this.#take(next.messages, next.firstSeq);
         continue;
       }
       if (next) upTo = Math.max(upTo, next.firstSeq - 1);
-      if (this.#at.seq >= upTo) return;
+      if (this.#seq >= upTo) return;
       const end = next ? next.firstSeq - 1 : upTo;
       await this.#readOn(end);
-      this.#at = { ...this.#at, seq: Math.max(this.#at.seq, end) };
+      this.#seq = Math.max(this.#seq, end);
     }
   }
 
   async #readOn(upTo: number): Promise<void> {
-    const span = { first: this.#at.seq + 1, last: upTo };
+    const span = { first: this.#seq + 1, last: upTo };
     for await (const part of this.#init.messages.read(span, "headers", [SUBJECT.allEvents])) {
       if (this.#ended) throw new Error("the ledger has ended");
-      for (const { seq, subject, headerText } of part) {
-        if (seq <= this.#at.seq) continue;
+      for (const message of part) {
+        const { seq, subject, headerText } = message;
+        if (seq <= this.#seq) continue;
         const place = loggedPlace(subject, headerText);
         if (place && this.#isCut(place, subject)) {
           this.#mustRecount = true;
           return;
         }
-        if (this.#belongs(place, seq)) this.#count(place, seq);
-        this.#at = { ...this.#at, seq };
+        if (this.#belongs(place, seq)) this.#count.take(message, seq);
+        this.#seq = seq;
       }
     }
   }
 
   /** A reign that begins at an index that the log had: its end was cut off. */
   #isCut(place: LoggedPlace, subject: string): boolean {
-    return this.#init.isLog && place.index <= this.index && REIGNS.has(subject);
+    return this.#init.isLog && place.index <= this.index && subject === REIGN;
   }
 
   /** In a log, what does not stand where a sequencer would have put it is foreign: indexes never grow faster than sequences. */
   #belongs(place: LoggedPlace | undefined, seq: number): boolean {
-    const { mark } = this.#at;
+    const { mark } = this.#count;
     if (!place || !this.#init.isLog || !mark) return place !== undefined;
     return place.index > mark.index && place.index - mark.index <= seq - mark.seq;
   }
 
   /** Counts again the blocks of which something may have gone. Gives how many. */
   async #recount(firstSeq: number, isDeleted: boolean): Promise<number> {
-    const deleted = isDeleted ? await this.#deleted() : [];
-    this.sums.forgetBefore(firstSeq);
-    this.lanes.forgetBefore(firstSeq);
+    const deleted = isDeleted ? await this.#deletedNow() : [];
+    this.#count.sums.forgetBefore(firstSeq);
+    this.#count.lanes.forgetBefore(firstSeq);
     const touched: number[] = [];
-    for (const block of this.sums.blocks()) {
-      const span = this.sums.spanOf(block) as Span;
+    for (const block of this.#count.sums.blocks()) {
+      const span = this.#count.sums.spanOf(block) as Span;
       const isTouched =
         !deleted || span.first < firstSeq || deleted.some((seq) => seq >= span.first && seq <= span.last);
       if (isTouched) touched.push(block);
@@ -297,37 +275,34 @@ export class StreamLedger {
   }
 
   /** undefined: too many to say. */
-  async #deleted(): Promise<readonly number[] | undefined> {
+  async #deletedNow(): Promise<readonly number[] | undefined> {
     const { deleted } = await this.#init.messages.figures(true);
     return deleted && deleted.length > MOST_DELETED ? undefined : (deleted ?? []);
   }
 
   async #recountBlock(block: number, firstSeq: number): Promise<void> {
-    const span = this.sums.spanOf(block) as Span;
-    const before = this.sums.total(block).count;
+    const span = this.#count.sums.spanOf(block) as Span;
+    const before = this.#count.sums.total(block).count;
     const isPurged = span.first < firstSeq;
     const found: { readonly place: LoggedPlace; readonly seq: number }[] = [];
     for await (const part of this.#init.messages.read(span, "headers", [SUBJECT.allEvents])) {
       for (const { seq, subject, headerText } of part) {
         const place = loggedPlace(subject, headerText);
-        if (place && blockOf(place.index) === block && seq <= this.#at.seq) found.push({ place, seq });
+        if (place && blockOf(place.index) === block && seq <= this.#seq) found.push({ place, seq });
       }
     }
-    this.sums.forget(block);
-    for (const { place, seq } of found)
-      this.sums.add(place.domain, place.index, this.#hash.of(place.id, place.index), seq);
-    this.#recent.forgetAll(this.#at.highest);
+    this.#count.replace(block, found);
     if (!isPurged && found.length < before) this.shrunk.add(block);
   }
 
   async #read(block: number, isIn: (index: number) => boolean, isWanted: IsWanted): Promise<Sum> {
     let sum: Sum = { count: 0, high: 0, low: 0 };
-    const span = this.sums.spanOf(block, isWanted);
+    const span = this.#count.sums.spanOf(block, isWanted);
     if (!span) return sum;
     for await (const part of this.#init.messages.read(span, "headers", [SUBJECT.allEvents])) {
       for (const { seq, subject, headerText } of part) {
         const place = loggedPlace(subject, headerText);
-        if (!place || seq > this.#at.seq || blockOf(place.index) !== block) continue;
+        if (!place || seq > this.#seq || blockOf(place.index) !== block) continue;
         if (!isIn(place.index) || !isWanted(place.domain)) continue;
         const { high, low } = this.#hash.of(place.id, place.index);
         sum = plus(sum, { count: 1, high, low });
@@ -337,11 +312,11 @@ export class StreamLedger {
   }
 
   #reset(): void {
-    this.sums.forgetAll();
-    this.lanes.forgetAll();
-    this.#recent.forgetAll(0);
+    this.#count.reset();
     this.#mustRecount = false;
-    this.#at = NOTHING_COUNTED;
+    this.#seq = 0;
+    this.#firstSeq = 1;
+    this.#deleted = 0;
   }
 
   async #isOfStream({ seq, mark }: Counted): Promise<boolean> {
@@ -356,8 +331,9 @@ export class StreamLedger {
   }
 
   async #save(): Promise<void> {
-    if (this.#at.seq === this.#savedSeq) return;
-    const at = this.#at;
+    if (this.#seq === this.#savedSeq) return;
+    const { mark, highest } = this.#count;
+    const at = { seq: this.#seq, mark, highest, firstSeq: this.#firstSeq, deleted: this.#deleted };
     await this.#file.save(at);
     this.#savedSeq = at.seq;
   }
