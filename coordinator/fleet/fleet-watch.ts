@@ -124,7 +124,6 @@ export class FleetWatch implements AsyncDisposable {
     if (!parsed.success || parsed.data.node !== node) return;
     this.#init.fleet.onHeartbeat(parsed.data, Date.now(), asked);
     this.#init.onHeard?.(parsed.data);
-    this.#questions.awake();
   }
 }
 

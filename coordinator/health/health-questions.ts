@@ -22,8 +22,6 @@ export interface HealthQuestionsInit {
 
 /** A fleet that falls silent at once (the hub's server stood still) is asked in portions: 10,000 nodes within a second. */
 const MOST_ASKS = 1_000;
-/** A turn is due soon so long after the last one; in a fleet that is well the next is 250 ms after it. */
-const SOON_AFTER_MS = 175;
 /** Each is a socket. */
 const MOST_PROBES = 256;
 
@@ -40,7 +38,6 @@ export class HealthQuestions implements AsyncDisposable {
   #nc: NatsConnection | undefined;
   #subscription: Subscription | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #turnedMs = 0;
   #probes = 0;
   #stopped = false;
 
@@ -60,14 +57,6 @@ export class HealthQuestions implements AsyncDisposable {
     this.#turn(nc);
   }
 
-  /** Something came: a turn that is due soon is taken now, instead of waking an idle process for it alone. */
-  awake(): void {
-    const nc = this.#nc;
-    if (nc === undefined || this.#stopped || performance.now() - this.#turnedMs < SOON_AFTER_MS) return;
-    clearTimeout(this.#timer);
-    this.#turn(nc);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -76,7 +65,6 @@ export class HealthQuestions implements AsyncDisposable {
 
   #turn(nc: NatsConnection): void {
     const { fleet } = this.#init;
-    this.#turnedMs = performance.now();
     const due = fleet.turn(Date.now(), { asks: MOST_ASKS, probes: MOST_PROBES - this.#probes });
     for (const { name, url, atMs } of due.probes) void this.#probe(name, url, atMs);
     this.#timer = setTimeout(() => this.#turn(nc), nextTurnMs(due.restMs));
