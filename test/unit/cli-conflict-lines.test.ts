@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import { conflictLines, conflictScreen } from "../../cli/conflict-lines.ts";
 import type { ConflictVersion, JournalledConflict } from "../../coordinator/conflicts/conflict-record.ts";
@@ -31,33 +32,35 @@ const lost: JournalledConflict = {
   resolution: null,
 };
 
+const plain = (lines: readonly string[]) => lines.map(stripVTControlCharacters);
+
 test("the list is a table; uncertain ones have a question mark, and what was done is told", () => {
   const resolution = {
     v: 1,
     id: "12.1",
-    how: "reinstated",
     event: "00-12345678",
     node: "hub",
     log: "",
     atMs: 0,
     seq: 1,
   } as const;
-  const removed = {
+  const done: JournalledConflict = { ...lost, resolution: { ...resolution, how: "reinstated" } };
+  const removed: JournalledConflict = {
     ...lost,
     id: "9.1",
     certain: false,
     kind: "removed",
     winner: version("leaf2", null),
-  } as const;
-  const kept = {
+  };
+  const kept: JournalledConflict = {
     ...lost,
     id: "8.1",
     kind: "siblings",
     rule: "concurrent",
     path: [],
     loser: version("leaf1", "x".repeat(40)),
-  } as const;
-  expect(conflictLines([{ ...lost, resolution }, removed, kept], NOON)).toEqual([
+  };
+  expect(plain(conflictLines([done, removed, kept], NOON))).toEqual([
     "ID    TIME          AGGREGATE   WHERE         STANDS             LOST                                       SINCE",
     '12.1  12:00:00.000  person.ada  address.city  "Rome" leaf2       "Bonn" leaf1                               reinstated by 12345678 of hub',
     '9.1?  12:00:00.000  person.ada  address.city  the removal leaf2  "Bonn" leaf1',
@@ -68,7 +71,7 @@ test("the list is a table; uncertain ones have a question mark, and what was don
 
 test("one conflict is told in full, with what a person could not type cut out", () => {
   const long = { ...lost, loser: version("leaf1", `${"x".repeat(80)}\u001b[2J`) };
-  expect(conflictScreen(long, NOON)).toEqual([
+  expect(plain(conflictScreen(long, NOON))).toEqual([
     "conflict 12.1",
     "  aggregate  person.ada",
     "  where      address.city",
