@@ -163,7 +163,7 @@ test("bodies that are no JSON, of 1 MB, vectors of nodes long gone, and 10,000 e
   expect(half.provisional).toBe(7_001);
   expect(half.value).toEqual(offline.value);
   expect(String(half.value?.note)).toHaveLength(1_000_000);
-}, 60_000);
+});
 
 test("what is no aggregate is refused in one line", async () => {
   await using node = await start();
