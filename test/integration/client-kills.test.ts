@@ -30,6 +30,12 @@ interface Attempt {
   readonly outcome: Appended | Error;
 }
 
+/** What it expects of its aggregate: an outbox's sequence, 0 for none, undefined for nothing. */
+function expectedSeq({ expect: expected }: EventToAppend): number | undefined {
+  if (expected === undefined || expected === "none") return expected && 0;
+  return "seq" in expected ? expected.seq : undefined;
+}
+
 /** Competes for the aggregates until told to stop, with what it last heard to be the newest. */
 async function compete(
   cim: CimClient,
@@ -40,11 +46,7 @@ async function compete(
   const attempts: Attempt[] = [];
   const attempt = async (event: EventToAppend): Promise<Appended | Error> => {
     const outcome = await cim.append(event).catch((error: unknown) => error as Error);
-    const expected =
-      event.expect === undefined || event.expect === "none" || !("seq" in event.expect)
-        ? 0
-        : event.expect.seq;
-    attempts.push({ id: event.id ?? "", expected, outcome });
+    attempts.push({ id: event.id ?? "", expected: expectedSeq(event), outcome });
     return outcome;
   };
   for (let n = 0; !isOver(); n++) {

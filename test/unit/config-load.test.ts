@@ -34,9 +34,7 @@ describe("a configuration's file", () => {
 
   it("that is missing, a folder or not JSON is one line with its path", () => {
     const missing = join(folder, "none.json");
-    expect(messageOf(missing)).toBe(
-      `${missing}: there is no such file; write the path of one that is there`,
-    );
+    expect(messageOf(missing)).toBe(`${missing}: there is no such file; write the path of one that is there`);
     expect(messageOf(folder)).toMatch(/: is a folder; write /);
     const broken = file("broken.json", '{\n  "node": "hub",\n}');
     expect(messageOf(broken)).toBe(
@@ -79,7 +77,9 @@ describe("check-config", () => {
       CIM_AUDIT_RETENTION: "7",
     });
     expect(exitCode).toBe(0);
-    expect(text).toMatch(/note: audit\.retentionDays is read and checked, but this build does not act on it yet/);
+    expect(text).toMatch(
+      /note: audit\.retentionDays is read and checked, but this build does not act on it yet/,
+    );
     expect(text).not.toMatch(/note: discovery/);
     expect(text).toMatch(/note: nats\.syncInterval is 10s: a power cut/);
   });
