@@ -80,6 +80,20 @@ describe("without a vector all that is certain is its own lane", () => {
   });
 });
 
+test("a strong commit stands behind all that the log has before it, whatever its clock, and has seen it", () => {
+  const slow = foldEvent(message({ origin: "leaf1 3 c 3", clock: "5.0", body: '{"a":2}' }), NO_LANES);
+  if (!slow || isPoison(slow)) throw new Error("no event");
+  expect(slow).toMatchObject({
+    dot: { lane: "leaf1/c", seq: 3 },
+    stamp: { ms: 2_000_000 },
+    clockless: false,
+  });
+  const resolver = lastWriteWins("field");
+  const before = foldEventOf(40, { a: 1 }, { node: "leaf2", ms: 1_999_999, seen: {} });
+  const { state, conflicts } = foldAll(resolver, [before, slow]);
+  expect([resolver.view(state).value, conflicts]).toEqual([{ a: 2 }, []]);
+});
+
 test("a vector with nothing in it says that nothing was seen", () => {
   const event = foldEvent(message({ clock: "5.0 .:0" }), NO_LANES);
   expect(event).toMatchObject({ clockless: false });

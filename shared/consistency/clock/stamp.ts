@@ -38,6 +38,14 @@ export function effectiveTime(
   return { ms: clock.ms, order: clock.counter };
 }
 
+/** Of a strong commit: behind everything that the log has before it, whatever its writer's clock says. */
+export function committedTime(
+  ingestMs: number,
+  index: number,
+): { readonly ms: number; readonly order: number } {
+  return { ms: ingestMs, order: AHEAD + index };
+}
+
 /** Negative: `a` is earlier. 0 only for one and the same event. */
 export function compareStamps(a: Stamp, b: Stamp): number {
   if (a.ms !== b.ms) return a.ms - b.ms;

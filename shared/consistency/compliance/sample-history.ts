@@ -1,6 +1,6 @@
 import { HybridClock, type HybridTime } from "../clock/hybrid-clock.ts";
-import { effectiveTime, timeOfStamp } from "../clock/stamp.ts";
-import { outboxLane, raise, type VersionVector } from "../clock/version-vector.ts";
+import { committedTime, effectiveTime, timeOfStamp } from "../clock/stamp.ts";
+import { commitLane, outboxLane, raise, type VersionVector } from "../clock/version-vector.ts";
 import type { FoldEvent } from "../resolve/fold-event.ts";
 import { below, chance, oneOf, type Random } from "./seeded-random.ts";
 
@@ -44,7 +44,7 @@ const BEGIN_MS = Date.UTC(2026, 0, 1);
 /**
  * Events of one aggregate as a fleet would have written them, in the log's order: nodes with clocks that are off, away for
  * hours or months, programs that write by what they read long ago, some that don't say what they read, vectors that name nodes
- * long gone or events that never were, and nodes that are retired on the way.
+ * long gone or events that never were, nodes that are retired on the way, and domains that become strong.
  */
 export function sampleHistory({ random, nodes: count, events, data }: HistoryPlan): FoldEvent[] {
   let nowMs = BEGIN_MS;
@@ -87,6 +87,15 @@ export function sampleHistory({ random, nodes: count, events, data }: HistoryPla
     node.outbox.push({ seq: node.seq, clock, seen, clockless, data: data(random, node.read) });
   };
 
+  const commit = (node: Node) => {
+    index += 1 + below(random, 3);
+    const dot = { lane: commitLane(node.name), seq: index };
+    const stamp = { ...committedTime(nowMs, index), ...dot };
+    const where = { id: `${node.name}/c:${index}`, domain: "sample", aggregate: "one", type: "Committed" };
+    const facts = { ...where, dot, stamp, index, ingestMs: nowMs, seen: node.context, clockless: false };
+    log.push({ ...facts, committed: true, retired, data: data(random, node.read) });
+  };
+
   const ship = (node: Node) => {
     for (const { seq, clock, seen, clockless, data: body } of node.outbox) {
       index += 1 + below(random, 3);
@@ -99,6 +108,7 @@ export function sampleHistory({ random, nodes: count, events, data }: HistoryPla
   };
 
   let written = 0;
+  const strongFrom = chance(random, 0.2) ? below(random, events) : events;
   while (written < events) {
     const node = oneOf(random, nodes as [Node, ...Node[]]);
     const passing = random();
@@ -109,7 +119,8 @@ export function sampleHistory({ random, nodes: count, events, data }: HistoryPla
     if (retired.has(node.name)) continue;
     if (doing < 0.5) {
       if (chance(random, 0.6)) read(node);
-      write(node);
+      if (written < strongFrom) write(node);
+      else commit(node);
       written++;
     } else if (doing < 0.8) ship(node);
     else if (doing < 0.98) read(node);

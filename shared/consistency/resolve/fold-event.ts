@@ -8,7 +8,7 @@ import { parseLogPosition } from "../../protocol/reign.ts";
 import { parseEventSubject } from "../../protocol/subjects.ts";
 import { OWN_LANE, parseClock } from "../clock/clock-header.ts";
 import { type LaneHistory, laneOf } from "../clock/lane-history.ts";
-import { effectiveTime, type Stamp } from "../clock/stamp.ts";
+import { committedTime, effectiveTime, type Stamp } from "../clock/stamp.ts";
 import { covers, type Dot, outboxLane, type VersionVector } from "../clock/version-vector.ts";
 
 /** An event as resolvers take it. */
@@ -27,6 +27,8 @@ export interface FoldEvent {
   readonly seen: VersionVector;
   /** Its writer did not say what it had seen: all that is certain is its own lane. */
   readonly clockless: boolean;
+  /** A strong commit: the log decided that it comes after all that is before it there, so it counts as having seen that. */
+  readonly committed?: boolean;
   /** Nodes that had been gone for good before it: all that they ever wrote counts as seen. */
   readonly retired: ReadonlySet<string>;
   /** The body, from JSON; undefined: it was empty, and the event changes nothing. */
@@ -42,9 +44,9 @@ export const PROVISIONAL = 2 ** 51;
 
 export const isPoison = (event: FoldEvent | Poison): event is Poison => "poison" in event;
 
-/** Whether an event's writer had seen another one, as far as anybody knows. */
-export function saw(event: Pick<FoldEvent, "seen" | "retired">, dot: Dot): boolean {
-  if (covers(event.seen, dot)) return true;
+/** Whether an event's writer had seen one before it in the log, as far as anybody knows. */
+export function saw(event: Pick<FoldEvent, "seen" | "retired" | "committed">, dot: Dot): boolean {
+  if (event.committed || covers(event.seen, dot)) return true;
   return event.retired.size > 0 && event.retired.has(dot.lane.slice(0, dot.lane.indexOf("/")));
 }
 
@@ -112,8 +114,12 @@ function build(message: StoredMessage, lanes: LaneHistory, facts: Facts): FoldEv
   const { lane, seq, index, ingestMs } = facts;
   const clock = parseClock(headerValue(message.headerText, HEADER.clock));
   const time = clock?.time ?? { ms: Math.max(0, facts.appendedMs), counter: 0 };
-  const { ms, order } =
-    index >= PROVISIONAL ? { ms: time.ms, order: time.counter } : effectiveTime(time, ingestMs, index);
+  const committed = facts.owner.lane !== "e";
+  const { ms, order } = committed
+    ? committedTime(ingestMs, index)
+    : index >= PROVISIONAL
+      ? { ms: time.ms, order: time.counter }
+      : effectiveTime(time, ingestMs, index);
   const written = clock?.seen ?? new Map([[lane, seq - 1]]);
   return {
     id: facts.id,
@@ -125,7 +131,8 @@ function build(message: StoredMessage, lanes: LaneHistory, facts: Facts): FoldEv
     index,
     ingestMs,
     seen: lane === OWN_LANE ? written : lanes.normalise(written, facts.owner),
-    clockless: clock?.seen === undefined,
+    clockless: !committed && clock?.seen === undefined,
+    ...(committed && { committed }),
     retired: lanes.retired,
     data: data.value,
   };

@@ -25,8 +25,9 @@ export function byStamp<T extends Pick<FoldEvent, "stamp">>(events: readonly T[]
   });
 }
 
-/** Whether the later one's writer had seen the earlier one, or must have: a node that was retired between them. */
+/** Whether the later one's writer had seen the earlier one, or must have: a strong commit comes after all before it, a node was retired between them. */
 export function naiveSaw(later: FoldEvent, earlier: FoldEvent): boolean {
+  if (later.committed) return true;
   const upTo = later.seen.get(earlier.dot.lane);
   if (upTo !== undefined && upTo >= earlier.dot.seq) return true;
   return later.retired.has(earlier.dot.lane.split("/")[0] as string);
