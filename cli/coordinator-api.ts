@@ -81,6 +81,10 @@ async function getJson<T>(base: string, path: string): Promise<T> {
     const { error } = (await response.json().catch(() => ({}))) as { error?: string };
     if (error !== undefined && !error.startsWith("there is no /")) throw usage(error);
   }
+  if (response.status === 503) {
+    const { error } = (await response.json().catch(() => ({}))) as { error?: string };
+    if (error !== undefined) throw new CommandFailure(`the coordinator at ${base} can't say: ${error}`);
+  }
   if (!response.ok) {
     const text = `${base} answers, but not as a coordinator does (${response.status} to ${path}): write --http of the hub's`;
     throw new CommandFailure(text);

@@ -54,7 +54,9 @@ export function verifiedPairs(
       difference,
     });
   }
-  return pairs.sort((a, b) => (a.node === b.node ? (a.of < b.of ? 1 : -1) : 0));
+  // As the fleet lists its nodes, each with its outbox first.
+  const nodes = [...new Set(pairs.map(({ node }) => node))];
+  return nodes.flatMap((node) => pairs.filter((pair) => pair.node === node));
 }
 
 const comparedOf = ({ look, from, upTo, events, hash, checkedAt, disk }: Finding) => ({

@@ -2,6 +2,7 @@ import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { PlaceRange } from "../../shared/consistency/proof/block-sums.ts";
 import { CONTROL_DOMAIN } from "../../shared/consistency/proof/place-reader.ts";
 import type { Sum } from "../../shared/consistency/proof/sum.ts";
+import type { IsWanted } from "../../shared/follow/proof/read-blocks.ts";
 import {
   inOutbox,
   inStream,
@@ -10,7 +11,7 @@ import {
   sumsOf,
 } from "../../shared/follow/proof/stored-events.ts";
 import type { StoredMessages } from "../../shared/follow/proof/stored-messages.ts";
-import type { IsWanted, StreamLedger } from "../../shared/follow/proof/stream-ledger.ts";
+import type { StreamLedger } from "../../shared/follow/proof/stream-ledger.ts";
 import { firstKept } from "../../shared/nats/jetstream-api.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { followsDomain } from "../../shared/protocol/control-records.ts";

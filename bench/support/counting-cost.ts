@@ -23,7 +23,7 @@ export function countingCost(): number {
       const headerText = `X-Correlation-ID: ${id}\r\nCim-Clock: ${Date.now()}.0\r\n`;
       const subject = `cim.events.${domain}.a-${seq % 1000}.Made`;
       const event = { seq, timeUs: Date.now() * 1000, subject, id, headerText, body: eventBody(seq) };
-      return eventEntry(event, { node, incarnation: 1 }, { reign, index }, Date.now());
+      return eventEntry(event, { node, incarnation: 1, lane: "e", seq }, { reign, index }, Date.now());
     });
     // What was put together is one piece when it has been sent.
     for (const { headerText } of messages) Buffer.byteLength(headerText);

@@ -2,6 +2,7 @@ import type { PlaceRange } from "../../shared/consistency/proof/block-sums.ts";
 import type { ListedEvent } from "../../shared/consistency/proof/compare.ts";
 import type { Side } from "../../shared/consistency/proof/compare-sides.ts";
 import { NOTHING, plus, type Sum } from "../../shared/consistency/proof/sum.ts";
+import type { IsWanted } from "../../shared/follow/proof/read-blocks.ts";
 import {
   inLane,
   inStream,
@@ -10,7 +11,7 @@ import {
   sumsOf,
 } from "../../shared/follow/proof/stored-events.ts";
 import type { StoredMessages } from "../../shared/follow/proof/stored-messages.ts";
-import type { IsWanted, StreamLedger } from "../../shared/follow/proof/stream-ledger.ts";
+import type { StreamLedger } from "../../shared/follow/proof/stream-ledger.ts";
 import type { Look } from "../../shared/protocol/proof-messages.ts";
 
 /** What was read of a range, by domain. */

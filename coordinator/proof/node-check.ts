@@ -9,9 +9,10 @@ import {
 import { compareSides, type Side } from "../../shared/consistency/proof/compare-sides.ts";
 import { CONTROL_DOMAIN } from "../../shared/consistency/proof/place-reader.ts";
 import { NOTHING, plus } from "../../shared/consistency/proof/sum.ts";
+import type { IsWanted } from "../../shared/follow/proof/read-blocks.ts";
 import { inLane } from "../../shared/follow/proof/stored-events.ts";
 import type { StoredMessages } from "../../shared/follow/proof/stored-messages.ts";
-import type { IsWanted, StreamLedger } from "../../shared/follow/proof/stream-ledger.ts";
+import type { StreamLedger } from "../../shared/follow/proof/stream-ledger.ts";
 import { followsDomain } from "../../shared/protocol/control-records.ts";
 import type { Look } from "../../shared/protocol/proof-messages.ts";
 import type { LogState } from "../sequencer/log-state.ts";

@@ -9,8 +9,9 @@ import { headerValue } from "../../protocol/headers.ts";
 import { eventId } from "../../protocol/identity.ts";
 import { HEADER } from "../../protocol/names.ts";
 import type { Look } from "../../protocol/proof-messages.ts";
+import type { IsWanted } from "./read-blocks.ts";
 import type { StoredMessages } from "./stored-messages.ts";
-import { type IsWanted, laneName, type StreamLedger } from "./stream-ledger.ts";
+import { laneName, type StreamLedger } from "./stream-ledger.ts";
 
 /** What a stream holds within a range of places, each with its hash. */
 export interface StoredEvent extends ListedEvent {

@@ -1,20 +1,20 @@
-import {
-  type BlockSums,
-  blockOf,
-  firstOfBlock,
-  lastOfBlock,
-  type PlaceRange,
-  type Span,
-} from "../../consistency/proof/block-sums.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PlaceRange, Span } from "../../consistency/proof/block-sums.ts";
 import { type LoggedPlace, loggedPlace } from "../../consistency/proof/logged-place.ts";
-import { PlaceHash } from "../../consistency/proof/place-hash.ts";
-import { joinedSpans } from "../../consistency/proof/spans.ts";
 import { type Countable, StreamCount } from "../../consistency/proof/stream-count.ts";
-import { minus, plus, type Sum } from "../../consistency/proof/sum.ts";
+import type { Sum } from "../../consistency/proof/sum.ts";
 import { firstKept } from "../../nats/jetstream-api.ts";
 import type { Log } from "../../observe/log.ts";
 import { controlRecordSubject, SUBJECT } from "../../protocol/subjects.ts";
 import { type Counted, LedgerFile } from "./ledger-file.ts";
+import {
+  type CountedStream,
+  exactSum,
+  type IsWanted,
+  readBlock,
+  spansIn,
+  touchedBlocks,
+} from "./read-blocks.ts";
 import type { StoredMessages } from "./stored-messages.ts";
 
 export interface StreamLedgerInit {
@@ -26,8 +26,8 @@ export interface StreamLedgerInit {
   readonly log: Log;
 }
 
-export type IsWanted = (domain: string) => boolean;
-
+/** The own server answers in less, unless it is gone as well. */
+const END_MS = 1000;
 /** What was written while the ledger reads waits for its turn; more is read again from the stream. */
 const MOST_WAITING = 16_384;
 /** What stands before a stream's first message with a place is a copy's own records, or foreign. */
@@ -48,7 +48,6 @@ export const laneName = (node: string, incarnation: number): string => `${node} 
 export class StreamLedger {
   readonly #init: StreamLedgerInit;
   readonly #file: LedgerFile;
-  readonly #hash = new PlaceHash();
   readonly #count: StreamCount;
   /** The stream's sequence up to which all is counted, and its figures then. */
   #seq = 0;
@@ -118,22 +117,9 @@ export class StreamLedger {
     return done;
   }
 
-  /**
-   * The sum of what stands within a range of log indexes. Whole blocks are known; at its ends the rest of a block is told
-   * from the newest messages or read.
-   */
-  async sumOf({ from, to }: PlaceRange, isWanted: IsWanted): Promise<Sum> {
-    if (to < from) return { count: 0, high: 0, low: 0 };
-    const [first, last] = [blockOf(from), blockOf(to)];
-    let sum = this.#count.sums.sum(first, last, isWanted);
-    if (from > firstOfBlock(first))
-      sum = minus(sum, await this.#read(first, (index) => index < from, isWanted));
-    const after =
-      to < lastOfBlock(last) ? this.#count.recent.sumBetween(to, lastOfBlock(last), isWanted) : undefined;
-    if (after) sum = minus(sum, after);
-    else if (to < lastOfBlock(last))
-      sum = minus(sum, await this.#read(last, (index) => index > to, isWanted));
-    return sum;
+  /** The sum of what stands within a range of log indexes, both ends included. */
+  async sumOf(range: PlaceRange, isWanted: IsWanted): Promise<Sum> {
+    return await exactSum(this.#stream, range, isWanted);
   }
 
   /** Where the messages of a range of indexes stand in the stream. */
@@ -148,7 +134,9 @@ export class StreamLedger {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
-    await this.#turn;
+    // What is being read is read again at the next start.
+    await Promise.race([this.#turn, sleep(END_MS, undefined, { ref: false })]);
+    if (this.#reading) return;
     await this.#save().catch((error: unknown) =>
       this.#init.log.debug({ err: error }, "the sums were not kept"),
     );
@@ -165,6 +153,10 @@ export class StreamLedger {
       this.#savedSeq = kept.seq;
     } else this.#reset();
     this.#loaded = true;
+  }
+
+  get #stream(): CountedStream {
+    return { count: this.#count, messages: this.#init.messages, upToSeq: this.#seq };
   }
 
   #continues(messages: readonly Countable[], firstSeq: number): boolean {
@@ -260,13 +252,7 @@ export class StreamLedger {
     const deleted = isDeleted ? await this.#deletedNow() : [];
     this.#count.sums.forgetBefore(firstSeq);
     this.#count.lanes.forgetBefore(firstSeq);
-    const touched: number[] = [];
-    for (const block of this.#count.sums.blocks()) {
-      const span = this.#count.sums.spanOf(block) as Span;
-      const isTouched =
-        !deleted || span.first < firstSeq || deleted.some((seq) => seq >= span.first && seq <= span.last);
-      if (isTouched) touched.push(block);
-    }
+    const touched = touchedBlocks(this.#count.sums, firstSeq, deleted);
     for (const block of touched) {
       if (this.#ended) throw new Error("the ledger has ended");
       await this.#recountBlock(block, firstSeq);
@@ -281,34 +267,12 @@ export class StreamLedger {
   }
 
   async #recountBlock(block: number, firstSeq: number): Promise<void> {
-    const span = this.#count.sums.spanOf(block) as Span;
-    const before = this.#count.sums.total(block).count;
-    const isPurged = span.first < firstSeq;
-    const found: { readonly place: LoggedPlace; readonly seq: number }[] = [];
-    for await (const part of this.#init.messages.read(span, "headers", [SUBJECT.allEvents])) {
-      for (const { seq, subject, headerText } of part) {
-        const place = loggedPlace(subject, headerText);
-        if (place && blockOf(place.index) === block && seq <= this.#seq) found.push({ place, seq });
-      }
-    }
+    const { sums } = this.#count;
+    const before = sums.total(block).count;
+    const isPurged = (sums.spanOf(block)?.first ?? firstSeq) < firstSeq;
+    const found = await readBlock(this.#stream, block);
     this.#count.replace(block, found);
     if (!isPurged && found.length < before) this.shrunk.add(block);
-  }
-
-  async #read(block: number, isIn: (index: number) => boolean, isWanted: IsWanted): Promise<Sum> {
-    let sum: Sum = { count: 0, high: 0, low: 0 };
-    const span = this.#count.sums.spanOf(block, isWanted);
-    if (!span) return sum;
-    for await (const part of this.#init.messages.read(span, "headers", [SUBJECT.allEvents])) {
-      for (const { seq, subject, headerText } of part) {
-        const place = loggedPlace(subject, headerText);
-        if (!place || seq > this.#seq || blockOf(place.index) !== block) continue;
-        if (!isIn(place.index) || !isWanted(place.domain)) continue;
-        const { high, low } = this.#hash.of(place.id, place.index);
-        sum = plus(sum, { count: 1, high, low });
-      }
-    }
-    return sum;
   }
 
   #reset(): void {
@@ -337,13 +301,4 @@ export class StreamLedger {
     await this.#file.save(at);
     this.#savedSeq = at.seq;
   }
-}
-
-function spansIn(sums: BlockSums, { from, to }: PlaceRange, isWanted: (group: string) => boolean): Span[] {
-  const spans: Span[] = [];
-  for (let block = blockOf(from); block <= blockOf(to); block++) {
-    const span = sums.spanOf(block, isWanted);
-    if (span) spans.push(span);
-  }
-  return joinedSpans(spans);
 }
