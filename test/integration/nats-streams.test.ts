@@ -27,17 +27,23 @@ const hub: StreamsInput = {
 };
 const outbox = outboxStream({ maxBytes: 64 * MiB, maxPayload: MiB });
 
+/** A stream that all tests leave alone. */
+const STAYS = "STAYS";
+
 let server: TestNatsServer;
 let nc: NatsConnection;
 
 beforeAll(async () => {
   server = await startNatsServer();
   nc = await connectNats({ url: server.url, name: "test" });
+  // With its last stream nats-server removes an account's folder, and may do so while the next one is being made (10049).
+  await jetStreamApi(nc, `STREAM.CREATE.${STAYS}`, { name: STAYS, subjects: ["test.stays"] });
 });
 
 beforeEach(async () => {
   const { streams } = await jetStreamApi<{ streams: string[] | null }>(nc, "STREAM.NAMES", undefined);
-  for (const name of streams ?? []) await jetStreamApi(nc, `STREAM.DELETE.${name}`, undefined);
+  for (const name of streams ?? [])
+    if (name !== STAYS) await jetStreamApi(nc, `STREAM.DELETE.${name}`, undefined);
 });
 
 afterAll(async () => {
