@@ -65,7 +65,7 @@ export async function readConflicts(
   return await getJson<ConflictsAnswer>(base, `/api/v1/conflicts?${new URLSearchParams(asked)}`);
 }
 
-/** One conflict. @throws CommandFailure, usage when there is none of that id */
+/** One conflict. @throws CommandFailure when there is none of that id; usage when it is no id */
 export async function readConflict(base: string, id: string): Promise<JournalledConflict> {
   return await getJson<JournalledConflict>(base, `/api/v1/conflicts/${encodeURIComponent(id)}`);
 }
@@ -79,7 +79,9 @@ async function getJson<T>(base: string, path: string): Promise<T> {
   }
   if (response.status === 400 || response.status === 404) {
     const { error } = (await response.json().catch(() => ({}))) as { error?: string };
-    if (error !== undefined && !error.startsWith("there is no /")) throw usage(error);
+    // A path that is not there is another kind of server; a thing that is not there is an answer.
+    if (error !== undefined && !error.startsWith("there is no /"))
+      throw response.status === 400 ? usage(error) : new CommandFailure(error);
   }
   if (response.status === 503) {
     const { error } = (await response.json().catch(() => ({}))) as { error?: string };

@@ -260,7 +260,7 @@ it("bad input is answered with one line that says what to write", async () => {
     expect.stringContaining("write its id as the list has it"),
   ]);
   expect(await refused("conflicts", "show", "999999.1")).toEqual([
-    2,
+    1,
     expect.stringContaining("has no conflict"),
   ]);
   expect(await refused("conflicts", "resolve", "1.1")).toEqual([
