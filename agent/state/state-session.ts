@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { CHECKPOINT_SUBJECT, REBUILD_SUBJECT } from "../../shared/consistency/state/state-keys.ts";
 import type { StateCheckpoint } from "../../shared/consistency/state/stored-state.ts";
@@ -43,6 +44,13 @@ export interface StateSessionInit {
 }
 
 const MAX_MESSAGES = 2000;
+
+/**
+ * A write is synced, whatever is in it, and each sync is one that an append beside it waits for. Who reads a state folds what
+ * is not in it yet himself, so after few messages more are waited for.
+ */
+const FEW_MESSAGES = 200;
+const LINGER_MS = 50;
 
 /**
  * Folds from what is stored until something is not as it was: a lost connection, a restored log. Then it ends, and the next
@@ -212,6 +220,7 @@ export class StateSession {
         // A copy that was emptied has come to where it was.
         if (outcome.furthest && this.#main.checkpoint.refilled.includes(ALL_DOMAINS))
           this.#request([ALL_DOMAINS]);
+        if (messages.length < FEW_MESSAGES) await sleep(LINGER_MS, undefined, { signal: this.#signal });
         continue;
       }
       this.#init.log.warn(
