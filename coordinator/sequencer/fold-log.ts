@@ -144,6 +144,7 @@ function readMessage(message: StoredMessage): Take | undefined {
 
 function takeEvent(state: LogState, logged: LoggedEvent, message: StoredMessage): void {
   const { node, incarnation, seq } = logged.origin;
+  state.takenMs = Math.max(state.takenMs, Math.floor(logged.ingestedUs / 1000) || 0);
   const { subject } = message;
   if (logged.origin.lane === "c") {
     takeCommit(state.commits, logged, message);
@@ -182,6 +183,7 @@ function restoreMarks(state: LogState, record: MarksRecord): void {
     state.lanes.set(node, { incarnation, mark, top, refused });
   state.totals.clear();
   for (const [domain, node, count] of record.totals) countEvents(state, domain, node, count);
+  state.takenMs = Math.max(state.takenMs, record.takenMs ?? 0);
   state.refusedTotals.clear();
   for (const [reason, count] of record.refusedTotals) state.refusedTotals.set(reason, count);
 }

@@ -36,6 +36,8 @@ export interface LogState {
   /** Events taken, by domain, then origin. */
   readonly totals: Map<string, Map<string, number>>;
   readonly refusedTotals: Map<string, number>;
+  /** When the newest event was taken, ms since the epoch. */
+  takenMs: number;
   /** The newest commits to strong domains. The marks record does not have them: a start reads further back for them. */
   readonly commits: RecentCommits;
   /** Messages since the newest marks record. */
@@ -53,6 +55,7 @@ export function emptyLogState(): LogState {
     lanes: new Map(),
     totals: new Map(),
     refusedTotals: new Map(),
+    takenMs: 0,
     commits: new RecentCommits(),
     sinceMarks: 0,
   };
@@ -68,6 +71,15 @@ export function nextPosition(state: LogState, reign: Reign): LogPosition {
   state.position = { reign, index: (state.position?.index ?? 0) + 1 };
   state.sinceMarks += 1;
   return state.position;
+}
+
+/**
+ * When the next event counts as taken, which is never before the one that stands before it: by these times strong commits
+ * and events with clocks that are ahead are ordered, and the hub's own clock may be set back.
+ */
+export function nextTakenMs(state: LogState, nowMs: number): number {
+  state.takenMs = Math.max(state.takenMs, nowMs);
+  return state.takenMs;
 }
 
 /** An origin ships no more while it sets refused events aside, so no more than two blocks of them can be open. */
@@ -104,5 +116,6 @@ export function marksOf(state: LogState): MarksRecord {
       [...byNode].map(([node, count]): [string, string, number] => [domain, node, count]),
     ),
     refusedTotals: [...state.refusedTotals],
+    takenMs: state.takenMs,
   };
 }

@@ -10,7 +10,7 @@ import type { WaitingCommit } from "./commits/waiting-commits.ts";
 import type { Portion, Waiting } from "./fair-queue.ts";
 import { judgeEvent, type LogRules } from "./judge-event.ts";
 import { controlEntry, eventEntry } from "./log-entry.ts";
-import { countEvents, type LogState, laneOf, nextPosition, noteRefused } from "./log-state.ts";
+import { countEvents, type LogState, laneOf, nextPosition, nextTakenMs, noteRefused } from "./log-state.ts";
 
 /** What was durably added to the log, for counting. */
 export interface Logged {
@@ -87,7 +87,8 @@ function planBlock(
     const reason = judgeEvent(event, rules);
     if (reason === undefined) {
       const place = position();
-      messages.push(eventEntry(event, { node, incarnation, lane: "e", seq: event.seq }, place, nowMs));
+      const origin = { node, incarnation, lane: "e", seq: event.seq } as const;
+      messages.push(eventEntry(event, origin, place, nextTakenMs(state, nowMs)));
       const domain = domainOf(event.subject);
       countEvents(state, domain, node);
       logged.push({ domain, node, appendedUs: event.timeUs });

@@ -10,7 +10,7 @@ import type {
 import { PROTOCOL_VERSION } from "../../shared/protocol/messages.ts";
 import { type LaneMark, printOf, sameMark } from "../../shared/protocol/origin.ts";
 import { formatReign, type LogPosition, type Reign, sameReign } from "../../shared/protocol/reign.ts";
-import { fenceSubject } from "../../shared/protocol/subjects.ts";
+import { domainOf, fenceSubject } from "../../shared/protocol/subjects.ts";
 import type { CommitRules } from "./commits/judge-commit.ts";
 import type { JudgedCommit } from "./commits/plan-commit.ts";
 import type { Commit } from "./commits/read-commit.ts";
@@ -413,7 +413,10 @@ export class SequencerMachine {
   /** Into the queue, or first its aggregate's version has to be read. */
   #admit(waiting: WaitingCommit): SequencerOutput[] {
     const { aggregate, expected } = waiting.commit;
-    if (expected === undefined || this.#commits.versions.get(aggregate) !== undefined) {
+    // What outboxes bring to a domain that is not strong is not counted: a version that was read meanwhile would be kept for
+    // the time when it is.
+    const isCounted = this.#settings.rules.isStrong(domainOf(aggregate));
+    if (expected === undefined || !isCounted || this.#commits.versions.get(aggregate) !== undefined) {
       this.#queue.push(waiting.node, waiting);
       return [];
     }

@@ -66,6 +66,8 @@ export const marksRecord = z.object({
   /** Events taken, by domain and origin, since the log's birth. */
   totals: z.array(z.tuple([z.string(), z.string(), z.number().int()])),
   refusedTotals: z.array(z.tuple([z.string(), z.number().int()])),
+  /** When the newest event was taken, ms since the epoch; records of older builds don't say. */
+  takenMs: z.number().optional(),
 });
 export type MarksRecord = z.infer<typeof marksRecord>;
 

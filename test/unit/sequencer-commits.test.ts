@@ -96,6 +96,36 @@ describe("a commit to a strong domain", () => {
     });
   });
 
+  it("is judged by what a domain got while it was not strong, whatever was asked for it then", () => {
+    let strong = true;
+    const rules = { maxMessageBytes: 4096, hub: "hub", isStrong: () => strong };
+    const desk = new Desk(undefined, { rules }).lead();
+    const before = versionOf(desk, desk.commit("leaf1", id("one")));
+    strong = false;
+    desk.machine.forgetVersions();
+    expect(answered(desk, desk.commit("leaf1", id("two", before)))).toMatchObject({ refusal: "domain" });
+    desk.known("leaf2", shipped(1, { subject: "cim.events.strong.a1.Happened" }));
+    strong = true;
+    expect(answered(desk, desk.commit("leaf1", id("three", before)))).toMatchObject({ refusal: "version" });
+  });
+
+  it("counts as taken after all that stands before it, though the hub's clock was set back, over a start too", () => {
+    let nowMs = 5000;
+    const desk = new Desk(undefined, { nowMs: () => nowMs }).lead();
+    desk.commit("leaf1", id("one"));
+    nowMs = 3000;
+    desk.commit("leaf1", id("two"));
+    desk.run(desk.machine.checkpoint());
+    const restarted = new Desk(desk.log, { nowMs: () => nowMs }).lead();
+    restarted.commit("leaf1", id("three"));
+    nowMs = 6000;
+    restarted.commit("leaf1", id("four"));
+    const taken = desk.log.messages.flatMap(
+      ({ headerText }) => /Cim-Time: \d+ (\d+)/.exec(headerText)?.[1] ?? [],
+    );
+    expect(taken.map(Number)).toEqual([5_000_000, 5_000_000, 5_000_000, 6_000_000]);
+  });
+
   it("is another one when its id comes again long after", () => {
     let nowMs = 1;
     const desk = new Desk(undefined, { nowMs: () => nowMs }).lead();

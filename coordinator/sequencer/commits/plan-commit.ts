@@ -1,7 +1,7 @@
 import type { CommitReply } from "../../../shared/protocol/commit.ts";
 import { domainOf } from "../../../shared/protocol/subjects.ts";
 import { eventEntry } from "../log-entry.ts";
-import { countEvents, type LogState, nextPosition } from "../log-state.ts";
+import { countEvents, type LogState, nextPosition, nextTakenMs } from "../log-state.ts";
 import type { BatchPlan, PlanInit } from "../plan-batch.ts";
 import { judgeCommit, storedAt } from "./judge-commit.ts";
 import { isLate, type WaitingCommit } from "./waiting-commits.ts";
@@ -38,9 +38,10 @@ export function planCommit(state: LogState, waiting: WaitingCommit, init: PlanIn
   const { index } = position;
   const seq = state.lastSeq + plan.messages.length + 1;
   const origin = { node, incarnation: reign.epoch, lane: "c", seq: index } as const;
-  plan.messages.push(eventEntry(event, origin, position, nowMs));
+  const ms = nextTakenMs(state, nowMs);
+  plan.messages.push(eventEntry(event, origin, position, ms));
   versions.write(aggregate, index);
-  state.commits.note(event.id, { seq, index, subject: event.subject, ms: nowMs });
+  state.commits.note(event.id, { seq, index, subject: event.subject, ms });
   const domain = domainOf(event.subject);
   countEvents(state, domain, node);
   plan.logged.push({ domain, node, appendedUs: event.timeUs });
