@@ -61,7 +61,8 @@ export class StateKeeper {
   readonly #subscriptions: Subscription[] = [];
   #session: StateSession | undefined;
   #stopped: string | undefined;
-  #foldedSeq: number | undefined;
+  /** 0 before the states were opened: nothing may be let go of until it is known what they have. */
+  #foldedSeq = 0;
   /** It has taken the states over once. */
   #owned = false;
   #done: Promise<void> = Promise.resolve();
@@ -93,7 +94,7 @@ export class StateKeeper {
     answer("state", () => stateReport(nc, inboxPrefix(settings.node), this.#session, this.#stopped));
   }
 
-  /** Sequence of the node's CIM_EVENTS up to which everything is folded; undefined: that is not known, or nothing is folded. */
+  /** Sequence of the node's CIM_EVENTS up to which everything is folded, at least; undefined: this run folds no more. */
   get foldedSeq(): number | undefined {
     if (this.#stopped !== undefined) return undefined;
     this.#foldedSeq = this.#session?.checkpoint.seq ?? this.#foldedSeq;

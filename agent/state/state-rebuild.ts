@@ -4,7 +4,6 @@ import type { StateCheckpoint } from "../../shared/consistency/state/stored-stat
 import { StreamReader } from "../../shared/nats/stream-reader.ts";
 import { ALL_DOMAINS } from "../../shared/protocol/control-records.ts";
 import { STREAM } from "../../shared/protocol/names.ts";
-import { parseLogPosition } from "../../shared/protocol/reign.ts";
 import { domainFilter, SUBJECT } from "../../shared/protocol/subjects.ts";
 import { whereToGoOn } from "./go-on.ts";
 import { placeAt, readStreamAt } from "./read-stream.ts";
@@ -31,15 +30,13 @@ const MAX_MESSAGES = 2000;
 /** Folds domains from the log's beginning into a generation of their own, beside the one that is read meanwhile. */
 export class StateRebuild {
   readonly #init: StateRebuildInit;
-  readonly #store: StateStore;
   #run: StateRun | undefined;
   #toSeq = 0;
   #firstSeq = 1;
   readonly generation: number;
 
-  private constructor(init: StateRebuildInit, store: StateStore, generation: number) {
+  private constructor(init: StateRebuildInit, generation: number) {
     this.#init = init;
-    this.#store = store;
     this.generation = generation;
   }
 
@@ -54,7 +51,7 @@ export class StateRebuild {
       JSON.stringify([before.domains, before.contracts]) === JSON.stringify([domains, wanted.contracts]) &&
       whereToGoOn(standingOf(before), stream).kind === "behind";
     const generation = goesOn ? nextGeneration(before) - 1 : nextGeneration(present, before);
-    const self = new StateRebuild(init, store, generation);
+    const self = new StateRebuild(init, generation);
     self.#firstSeq = stream.firstSeq;
     if (!goesOn && before)
       await store.purge(Object.values(before.generations).flatMap((one) => [statesOf(one), poisonedOf(one)]));
@@ -126,15 +123,6 @@ export class StateRebuild {
     }
     // Up to there nothing more of its domains stands.
     if (run.checkpoint.seq < seq) await run.note({ seq, here: (await placeAt(nc, seq)) ?? null });
-  }
-
-  /** Gives up what it wrote. */
-  async discard(): Promise<void> {
-    await this.#store.purge([statesOf(this.generation), poisonedOf(this.generation), REBUILD_SUBJECT]);
-  }
-
-  get index(): number {
-    return parseLogPosition(this.checkpoint.log ?? undefined)?.index ?? 0;
   }
 }
 

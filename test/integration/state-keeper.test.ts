@@ -4,7 +4,8 @@ import type { NotedConflict } from "../../agent/state/state-fold.ts";
 import { readStateCheckpoint } from "../../shared/follow/read-state.ts";
 import { ensureStreams } from "../../shared/nats/ensure-stream.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";
-import { eventsStream } from "../../shared/nats/streams.ts";
+import { bucketStream, eventsStream } from "../../shared/nats/streams.ts";
+import { BUCKET } from "../../shared/protocol/names.ts";
 import { eventually } from "../support/eventually.ts";
 import { LogByHand } from "../support/log-by-hand.ts";
 import { startNatsServer, type TestNatsServer } from "../support/nats-server.ts";
@@ -51,6 +52,18 @@ it("folds what is there and what comes, and goes on where it stood", async () =>
   expect(await stateOf(nc, "ada")).toMatchObject({ value: { n: 254 }, events: 254, deleted: false });
   expect(await stateOf(nc, "bob")).toMatchObject({ value: { n: 3 }, events: 3 });
   expect(await stateOf(nc, "nobody")).toBeUndefined();
+});
+
+it("says that nothing is folded while its states can't be opened: the log is not purged then", async () => {
+  await log.events(counts("ada", 3));
+  await ensureStreams(nc, [bucketStream(BUCKET.state)]);
+  await nc.request("$KV.CIM_STATE._checkpoint", "of a later version");
+  await using node = startStates(nc);
+  await eventually(() => node.conditions.has("state-stalled"), { what: "the states can't be opened" });
+  expect(node.keeper.foldedSeq).toBe(0);
+  await jetStreamApi(nc, "STREAM.PURGE.KV_CIM_STATE", undefined);
+  await folded(nc);
+  await eventually(() => (node.keeper.foldedSeq ?? 0) > 3, { what: "it says how far it came" });
 });
 
 it("keeps what no cache holds", async () => {

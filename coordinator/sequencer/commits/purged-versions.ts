@@ -5,7 +5,7 @@ import { positionOf } from "../../../shared/follow/read-history.ts";
 import { MAX_BATCH_MESSAGES, writeAtomically, writeOne } from "../../../shared/nats/batch-publisher.ts";
 import { getMessage } from "../../../shared/nats/get-message.ts";
 import { StreamReader } from "../../../shared/nats/stream-reader.ts";
-import { commitAggregate, purgedVersionSubject } from "../../../shared/protocol/commit.ts";
+import { commitAggregate, parseVersion, purgedVersionSubject } from "../../../shared/protocol/commit.ts";
 import type { StoredMessage } from "../../../shared/protocol/event.ts";
 import { STREAM } from "../../../shared/protocol/names.ts";
 import { domainFilter, domainOf, isDomain, SUBJECT } from "../../../shared/protocol/subjects.ts";
@@ -66,8 +66,8 @@ export async function keepVersions(
   }
 }
 
-/** The version at which an aggregate was when its newest event was purged; 0: none of it ever was. */
-export async function purgedVersion(nc: NatsConnection, aggregate: string): Promise<number> {
+/** The version at which an aggregate was when its newest event was purged; 0: none of it ever was; undefined: it can't be read. */
+export async function purgedVersion(nc: NatsConnection, aggregate: string): Promise<number | undefined> {
   const kept = await getMessage(nc, STREAM.versions, { last_by_subj: purgedVersionSubject(aggregate) });
-  return kept ? Number(Buffer.from(kept.body).toString("utf8")) : 0;
+  return kept ? parseVersion(Buffer.from(kept.body).toString("utf8")) : 0;
 }
