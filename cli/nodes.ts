@@ -13,12 +13,13 @@ import {
   seenWords,
   watermarkWords,
 } from "./fleet-table.ts";
+import { registerNodesRetire } from "./nodes-retire.ts";
 import { byteWords, countWords, durationWords } from "./quantity-words.ts";
 import { textTable } from "./text-table.ts";
 
 type NodesOptions = CoordinatorOptions & { json?: boolean };
 
-/** `cim nodes`, `cim nodes show <node>` */
+/** `cim nodes`, `cim nodes show <node>`, `cim nodes retire <node>` */
 export function register(program: Command): void {
   const nodes = withCoordinatorOptions(program.command("nodes"))
     .description("The nodes the coordinator knows. Exits 1 when one of them is not up.")
@@ -55,6 +56,7 @@ export function register(program: Command): void {
       process.stdout.write(`${lines.join("\n")}\n`);
       process.exitCode = node.health.state === "up" && isAsItShouldBe(problems) ? 0 : 1;
     });
+  registerNodesRetire(nodes);
 }
 
 /** What a source says of a node, as "nats://10.0.0.2:4222, region eu, gpu". */

@@ -15,6 +15,7 @@ import { FleetWatch } from "./fleet/fleet-watch.ts";
 import { IngestTimes } from "./fleet/ingest-times.ts";
 import { LagWatch } from "./fleet/lag-watch.ts";
 import { type ReplicationView, replicationView } from "./fleet/replication-view.ts";
+import { Retirement } from "./fleet/retirement.ts";
 import { addApi } from "./http/api.ts";
 import { Leadership } from "./leadership/leadership.ts";
 import { OwnOutbox } from "./own-outbox.ts";
@@ -37,6 +38,7 @@ export class Coordinator implements Daemon {
   readonly #watch: FleetWatch;
   readonly #discovery: Discovery;
   readonly #routing: Routing;
+  readonly #retirement: Retirement;
   readonly #times = new IngestTimes();
   readonly #totals = new EventTotals();
   readonly #lag = new LagWatch();
@@ -88,6 +90,17 @@ export class Coordinator implements Daemon {
         return this.#leadership?.leads ?? false;
       },
     });
+    this.#retirement = new Retirement({
+      hub: config.node,
+      find: (node) => this.#fleet.get(node, Date.now()),
+      logged: () => [...(this.#sequencer?.state?.lanes.keys() ?? [])],
+      leads: () => this.#sequencer?.reign !== undefined,
+      retire: async (node) => (await this.#sequencer?.retire(node)) ?? "not-now",
+      onRetired: (node) => {
+        log.warn({ retired: node }, "a node was retired");
+        this.#fleet.forget(node, Date.now());
+      },
+    });
     this.#discovery = new Discovery({
       settings: config.discovery,
       conditions: this.#frame.conditions,
@@ -120,6 +133,7 @@ export class Coordinator implements Daemon {
     await this.#leadership.start();
     await this.#watch.start(nc);
     this.#routing.start(nc);
+    this.#retirement.start(nc);
     this.#conflicts.start();
     this.#proof.start({
       nc,
@@ -174,6 +188,7 @@ export class Coordinator implements Daemon {
     // First: a lease that is lost or won while the rest ends must not begin anything.
     await this.#leadership?.end();
     this.#routing.stop();
+    this.#retirement.stop();
     await this.#watch[Symbol.asyncDispose]();
     await this.#discovery[Symbol.asyncDispose]();
     await this.#proof[Symbol.asyncDispose]();

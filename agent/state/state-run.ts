@@ -1,4 +1,5 @@
 import { LaneHistory } from "../../shared/consistency/clock/lane-history.ts";
+import { isLaneRecord, takeLaneRecord } from "../../shared/consistency/clock/lane-records.ts";
 import { stateSubject } from "../../shared/consistency/state/state-keys.ts";
 import { generationOf, type StateCheckpoint } from "../../shared/consistency/state/stored-state.ts";
 import { positionOf } from "../../shared/follow/read-history.ts";
@@ -7,7 +8,6 @@ import {
   type CopyRecord,
   copyRecord,
   followsDomain,
-  laneRecord,
   readRecord,
 } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
@@ -62,7 +62,6 @@ export interface ForeignState {
 }
 
 const CONTROL = `${EVENTS_PREFIX}_cim.`;
-const LANE = controlRecordSubject("lane");
 const COPY = controlRecordSubject("copy");
 const MOST_REIGNS = 50;
 const MOST_IMPORT_BYTES = 4 * 1024 * 1024;
@@ -116,7 +115,7 @@ export class StateRun {
         return step;
       }
       // What stands before a record is read without it.
-      const isRecord = message.subject === LANE || message.subject === COPY;
+      const isRecord = isLaneRecord(message) || message.subject === COPY;
       if (isRecord) {
         await this.#flush(waiting, before);
         waiting = [];
@@ -134,7 +133,7 @@ export class StateRun {
 
   /** Takes over states that were folded elsewhere, each in the place of the run's own. */
   async adopt(states: AsyncIterable<ForeignState>, lanes: unknown): Promise<number> {
-    this.#lanes = mergeLanes(this.#lanes, lanes);
+    this.#lanes = LaneHistory.merge(this.#lanes.encode(), lanes);
     let writes: OutgoingMessage[] = [];
     let bytes = 0;
     let count = 0;
@@ -204,10 +203,8 @@ export class StateRun {
 
   /** In one write with its place: it is passed when what it says is kept. */
   async #record(message: StoredMessage): Promise<void> {
-    if (message.subject === LANE) {
-      const record = readRecord(laneRecord, message);
-      if (record) this.#lanes.add(record);
-    } else {
+    if (isLaneRecord(message)) takeLaneRecord(this.#lanes, message);
+    else {
       const record = readRecord(copyRecord, message);
       if (record) await this.#init.onCopyRecord(record, this);
     }
@@ -233,13 +230,4 @@ export function standingOf(checkpoint: StateCheckpoint): Standing {
       return reign ? [{ reign, index }] : [];
     }),
   };
-}
-
-function mergeLanes(own: LaneHistory, other: unknown): LaneHistory {
-  const mine = own.encode();
-  const theirs = LaneHistory.decode(other).encode();
-  return LaneHistory.decode({
-    begins: { ...theirs.begins, ...mine.begins },
-    retired: [...new Set([...theirs.retired, ...mine.retired])],
-  });
 }

@@ -213,12 +213,19 @@ export class Fleet {
 
   /** Drops those that are no longer there. To be called now and then. */
   sweep(nowMs: number): void {
-    for (const node of this.#nodes.values()) {
-      if (this.#isPresent(node, nowMs)) continue;
-      this.#nodes.delete(node.name);
-      this.#sorted = undefined;
-      if (this.#present.delete(node.name)) this.#tell("forgotten", node, this.#moment(nowMs));
-    }
+    for (const node of this.#nodes.values()) if (!this.#isPresent(node, nowMs)) this.#drop(node, nowMs);
+  }
+
+  /** A node was retired: without a link, or somebody who lists it, it is dropped at once. */
+  forget(name: string, nowMs: number): void {
+    const node = this.#nodes.get(name);
+    if (node && !node.linked && !node.isNamed) this.#drop(node, nowMs);
+  }
+
+  #drop(node: KnownNode, nowMs: number): void {
+    this.#nodes.delete(node.name);
+    this.#sorted = undefined;
+    if (this.#present.delete(node.name)) this.#tell("forgotten", node, this.#moment(nowMs));
   }
 
   #say(source: Witness, nodes: readonly DiscoveredNode[]): void {

@@ -3,7 +3,7 @@ import { weightOf } from "../../shared/protocol/event.ts";
 import type { LaneMark } from "../../shared/protocol/origin.ts";
 import type { WaitingCommit } from "./commits/waiting-commits.ts";
 
-/** What an origin waits for: events to be logged, a new incarnation, or an event to be committed. */
+/** What an origin waits for: events to be logged, a new incarnation, an event to be committed; or its end. */
 export type Waiting =
   | WaitingCommit
   | {
@@ -18,7 +18,9 @@ export type Waiting =
       readonly token: number;
       readonly predecessor: number;
       readonly common: LaneMark;
-    };
+    }
+  /** An operator waits, not the node. */
+  | { readonly kind: "retire"; readonly token: number };
 
 /** A part of what an origin waits for, chosen for the next batch. */
 export interface Portion {

@@ -9,6 +9,7 @@ import {
   readRecord,
   refusedRecord,
   reignRecord,
+  retiredRecord,
 } from "../../shared/protocol/control-records.ts";
 import type { StoredMessage } from "../../shared/protocol/event.ts";
 import { type LoggedEvent, loggedEvent, printOfLogged } from "../../shared/protocol/logged-event.ts";
@@ -20,7 +21,7 @@ import {
   parseEventSubject,
 } from "../../shared/protocol/subjects.ts";
 import type { RecentCommits } from "./commits/recent-commits.ts";
-import { countEvents, type LogState, laneOf, noteRefused, takenLaneOf } from "./log-state.ts";
+import { beginLane, countEvents, type LogState, noteRefused, retireLane, takenLaneOf } from "./log-state.ts";
 
 /** Something of the log is gone: what is behind it must not be continued. */
 export class LogUnreadable extends Error {
@@ -32,6 +33,7 @@ const LANE = controlRecordSubject("lane");
 const REFUSED = controlRecordSubject("refused");
 const MARKS = controlRecordSubject("marks");
 const HOLE = controlRecordSubject("hole");
+const RETIRED = controlRecordSubject("retired");
 const FENCES = fenceSubject("");
 
 /** Puts what a message says into the state. */
@@ -116,7 +118,11 @@ function readMessage(message: StoredMessage): Take | undefined {
       const record = readRecord(laneRecord, message);
       if (!record) return undefined;
       const { node, incarnation, common: mark } = record;
-      return (state) => state.lanes.set(node, { ...laneOf(state, node), incarnation, mark });
+      return (state) => beginLane(state, node, incarnation, mark);
+    }
+    case RETIRED: {
+      const record = readRecord(retiredRecord, message);
+      return record && ((state) => retireLane(state, record.node));
     }
     case REFUSED: {
       const record = readRecord(refusedRecord, message);
@@ -179,8 +185,8 @@ function takeRefused(state: LogState, { node, seq, print, reason }: RefusedRecor
 function restoreMarks(state: LogState, record: MarksRecord): void {
   state.sinceMarks = 0;
   state.lanes.clear();
-  for (const { node, incarnation, mark, top, refused } of record.lanes)
-    state.lanes.set(node, { incarnation, mark, top, refused });
+  for (const { node, incarnation, mark, top, refused, retired } of record.lanes)
+    state.lanes.set(node, { incarnation, mark, top, refused, ...(retired && { retired }) });
   state.totals.clear();
   for (const [domain, node, count] of record.totals) countEvents(state, domain, node, count);
   state.takenMs = Math.max(state.takenMs, record.takenMs ?? 0);

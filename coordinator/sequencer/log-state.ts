@@ -19,6 +19,8 @@ export interface LaneState {
   top: number;
   /** Refused events that the origin may still have to set aside. */
   refused: Refusal[];
+  /** The node is gone for good: of it nothing is taken before it begins anew. */
+  retired?: boolean;
 }
 
 /**
@@ -96,6 +98,18 @@ export function takenLaneOf(state: LogState, node: string): LaneState {
   const lane = laneOf(state, node);
   state.lanes.set(node, lane);
   return lane;
+}
+
+/** A node's new incarnation, from that event on. It is not gone then, whatever was said before. */
+export function beginLane(state: LogState, node: string, incarnation: number, mark: LaneMark): void {
+  const { top, refused } = laneOf(state, node);
+  state.lanes.set(node, { incarnation, mark, top, refused });
+}
+
+/** Marks name known nodes only, so another's retirement changes nothing. */
+export function retireLane(state: LogState, node: string): void {
+  const lane = state.lanes.get(node);
+  if (lane) lane.retired = true;
 }
 
 export function countEvents(state: LogState, domain: string, node: string, count = 1): void {

@@ -10,7 +10,16 @@ import type { WaitingCommit } from "./commits/waiting-commits.ts";
 import type { Portion, Waiting } from "./fair-queue.ts";
 import { judgeEvent, type LogRules } from "./judge-event.ts";
 import { controlEntry, eventEntry } from "./log-entry.ts";
-import { countEvents, type LogState, laneOf, nextPosition, nextTakenMs, noteRefused } from "./log-state.ts";
+import {
+  beginLane,
+  countEvents,
+  type LogState,
+  laneOf,
+  nextPosition,
+  nextTakenMs,
+  noteRefused,
+  retireLane,
+} from "./log-state.ts";
 
 /** What was durably added to the log, for counting. */
 export interface Logged {
@@ -47,6 +56,7 @@ export function planBatch(state: LogState, portions: readonly Portion[], init: P
   for (const { node, waiting, from, to } of portions) {
     if (waiting.kind === "commit") planCommit(state, waiting, init, plan);
     else if (waiting.kind === "incarnate") planIncarnation(state, node, waiting, init, plan);
+    else if (waiting.kind === "retire") planRetirement(state, node, init, plan);
     else planBlock(state, { node, waiting, from, to }, init, plan);
   }
   return plan;
@@ -62,7 +72,12 @@ function planIncarnation(
   const incarnation = predecessor + 1;
   const position = nextPosition(state, reign);
   messages.push(controlEntry("lane", { node, incarnation, predecessor, common }, position));
-  state.lanes.set(node, { ...laneOf(state, node), incarnation, mark: common });
+  beginLane(state, node, incarnation, common);
+}
+
+function planRetirement(state: LogState, node: string, { reign }: PlanInit, { messages }: BatchPlan): void {
+  messages.push(controlEntry("retired", { node }, nextPosition(state, reign)));
+  retireLane(state, node);
 }
 
 function planBlock(

@@ -45,6 +45,7 @@ export type SequencerOutput =
       readonly expect: WriteExpectation;
     }
   | { readonly do: "reply"; readonly token: number; readonly reply: IngestReply }
+  | { readonly do: "retired"; readonly token: number; readonly outcome: RetireOutcome }
   /** Undefined: what became of it nobody knows here, so nothing is said; whoever sends it again is told by who leads then. */
   | { readonly do: "answer"; readonly token: number; readonly reply: CommitReply | undefined }
   /** Read the newest message of these subjects; answered by `versionRead`. */
@@ -64,6 +65,9 @@ export type SequencerOutput =
   | { readonly do: "logged"; readonly events: readonly Logged[]; readonly refused: readonly string[] }
   | { readonly do: "leading"; readonly reign: Reign };
 
+/** not-now: it may be in the log or not, and may be asked for again. unknown: the log has no such node. */
+export type RetireOutcome = "retired" | "unknown" | "not-now";
+
 /** taking: its record and fence are on their way. */
 type Phase = "idle" | "taking" | "leading";
 
@@ -78,6 +82,11 @@ interface LaneQuestion {
   readonly token: number;
   readonly kind: "lane" | "expected";
 }
+
+type Tail = Pick<LaneState, "incarnation" | "mark" | "retired">;
+
+/** What a node is answered. */
+type ShippedWaiting = Extract<Waiting, { kind: "block" | "incarnate" }>;
 
 interface Writing {
   readonly token: number;
@@ -103,7 +112,7 @@ export class SequencerMachine {
   #state: LogState | undefined;
   #reign: Reign | undefined;
   /** Where each lane will be once all that waits is written. */
-  readonly #tails = new Map<string, { incarnation: number; mark: LaneMark }>();
+  readonly #tails = new Map<string, Tail>();
   readonly #queue = new FairQueue();
   #writing: Writing | undefined;
   #questions: Question[] = [];
@@ -195,6 +204,9 @@ export class SequencerMachine {
     }
     const lane = this.#state?.lanes.get(node);
     if (lane) lane.refused = lane.refused.filter((refusal) => refusal.seq >= request.outbox.first);
+    const tail = this.#tailOf(node);
+    // Events behind its retirement count as having seen all that it wrote, so what it writes now must be of another lane.
+    if (tail.retired) return this.#begin(node, token, { predecessor: tail.incarnation, common: tail.mark });
     return this.#ask({ node, token, kind: "lane" });
   }
 
@@ -211,13 +223,17 @@ export class SequencerMachine {
     if (request.predecessor !== tail.incarnation || !sameReign(request.reign, this.#reign as Reign)) {
       return this.#ask({ node, token, kind: "lane" });
     }
-    this.#tails.set(node, { incarnation: tail.incarnation + 1, mark: request.common });
-    this.#queue.push(node, {
-      kind: "incarnate",
-      token,
-      predecessor: request.predecessor,
-      common: request.common,
-    });
+    const { predecessor, common } = request;
+    return this.#begin(node, token, { predecessor, common });
+  }
+
+  /** An operator says that a node is gone for good; behind all that waits of it. Once more does no harm. */
+  retire(node: string, token: number): SequencerOutput[] {
+    if (!this.#leads()) return [{ do: "retired", token, outcome: "not-now" }];
+    const { incarnation, mark } = this.#tailOf(node);
+    if (incarnation === 0) return [{ do: "retired", token, outcome: "unknown" }];
+    this.#tails.set(node, { incarnation, mark, retired: true });
+    this.#queue.push(node, { kind: "retire", token });
     return this.#pump();
   }
 
@@ -226,6 +242,7 @@ export class SequencerMachine {
     if (this.waitingBytes > this.#settings.maxWaitingBytes)
       return [this.#notNow(token, "too much waits at the hub")];
     const tail = this.#tailOf(node);
+    if (tail.retired) return [this.#notNow(token, "the node is retired: it has to greet first")];
     if (
       block.incarnation !== tail.incarnation ||
       tail.incarnation === 0 ||
@@ -325,7 +342,9 @@ export class SequencerMachine {
     for (const portion of writing.portions) {
       if (portion.whole && portion.waiting.kind !== "commit") {
         const { node, waiting } = portion;
-        out.push({ do: "reply", token: waiting.token, reply: this.#writtenReply({ node, waiting }) });
+        const { token } = waiting;
+        if (waiting.kind === "retire") out.push({ do: "retired", token, outcome: "retired" });
+        else out.push({ do: "reply", token, reply: this.#writtenReply({ node, waiting }) });
       }
     }
     if (writing.logged.length > 0 || writing.refused.length > 0) {
@@ -380,7 +399,7 @@ export class SequencerMachine {
     const questions = [...this.#questions, ...(this.#fencing?.questions ?? [])];
     const judged = questions.map((question) => (question.kind === "commit" ? question.waiting : question));
     const waiting: (Waiting | LaneQuestion)[] = [...maybe, ...written, ...judged, ...this.#queue.clear()];
-    const tokens = waiting.filter(({ kind }) => kind !== "commit").map(({ token }) => token);
+    const others = waiting.filter(({ kind }) => kind !== "commit");
     this.#commits.holdAll(waiting.filter((one) => one.kind === "commit"));
     this.#readings += 1;
     this.#writing = undefined;
@@ -389,7 +408,9 @@ export class SequencerMachine {
     this.#tails.clear();
     this.#marksWanted = false;
     this.#phase = "idle";
-    return tokens.map((token) => this.#notNow(token));
+    return others.map(({ kind, token }) =>
+      kind === "retire" ? { do: "retired", token, outcome: "not-now" } : this.#notNow(token),
+    );
   }
 
   #reread(reason: string, minEpoch = 0): SequencerOutput[] {
@@ -423,7 +444,13 @@ export class SequencerMachine {
     return this.#commits.awaitVersion(waiting) ? [{ do: "version", token: this.#readings, aggregate }] : [];
   }
 
-  #tailOf(node: string): { incarnation: number; mark: LaneMark } {
+  #begin(node: string, token: number, from: { predecessor: number; common: LaneMark }): SequencerOutput[] {
+    this.#tails.set(node, { incarnation: from.predecessor + 1, mark: from.common });
+    this.#queue.push(node, { kind: "incarnate", token, ...from });
+    return this.#pump();
+  }
+
+  #tailOf(node: string): Tail {
     return this.#tails.get(node) ?? laneOf(this.#state as LogState, node);
   }
 
@@ -502,7 +529,7 @@ export class SequencerMachine {
     return lane.mark.seq;
   }
 
-  #writtenReply({ node, waiting }: { node: string; waiting: Exclude<Waiting, WaitingCommit> }): IngestReply {
+  #writtenReply({ node, waiting }: { node: string; waiting: ShippedWaiting }): IngestReply {
     const lane = laneOf(this.#state as LogState, node);
     const reign = this.#reign as Reign;
     if (waiting.kind === "incarnate") {

@@ -26,7 +26,7 @@ import { type Foreign, removeForeign, tellForeign } from "./foreign.ts";
 import type { LogState } from "./log-state.ts";
 import type { Logged } from "./plan-batch.ts";
 import { readLog, readPrints } from "./read-log.ts";
-import { SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
+import { type RetireOutcome, SequencerMachine, type SequencerOutput } from "./sequencer-machine.ts";
 
 export interface SequencerInit {
   readonly nc: NatsConnection;
@@ -80,6 +80,7 @@ export class Sequencer {
   readonly #pace = new BatchPace();
   #writeMs = 0;
   readonly #waiting = new Map<number, Msg>();
+  readonly #retiring = new Map<number, (outcome: RetireOutcome) => void>();
   readonly #commits: CommitRequests;
   #nextToken = 1;
   #subscription: Subscription | undefined;
@@ -164,6 +165,15 @@ export class Sequencer {
     return outputs.length > 0;
   }
 
+  /** Writes into the log that a node is gone for good. Resolves when that is stored, or can't be said to be. */
+  async retire(node: string): Promise<RetireOutcome> {
+    const token = this.#nextToken++;
+    return await new Promise((resolve) => {
+      this.#retiring.set(token, resolve);
+      this.#run(this.#machine.retire(node, token));
+    });
+  }
+
   /** Domains may be strong that were not: of what was written to them meanwhile nothing is remembered. */
   contractsChanged(): void {
     this.#machine.forgetVersions();
@@ -220,6 +230,10 @@ export class Sequencer {
     switch (output.do) {
       case "reply":
         this.#reply(output.token, output.reply);
+        return;
+      case "retired":
+        this.#retiring.get(output.token)?.(output.outcome);
+        this.#retiring.delete(output.token);
         return;
       case "answer":
         this.#commits.answer(output.token, output.reply);

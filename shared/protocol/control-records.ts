@@ -50,6 +50,9 @@ export const holeRecord = z.object({
   before: z.number().int().min(1),
 });
 
+/** An operator says that a node is gone for good: nothing more comes of it, until a lane of it begins anew. */
+export const retiredRecord = z.object({ node: z.string() });
+
 const laneMarks = z.object({
   node: z.string(),
   incarnation: z.number().int().min(1),
@@ -58,6 +61,8 @@ const laneMarks = z.object({
   top: z.number().int().min(0),
   /** Refused events that the origin may not have set aside yet, of all its incarnations. */
   refused: z.array(z.object({ seq: z.number().int(), print: z.string(), reason: z.string() })),
+  /** The node is gone for good, as the log stands; absent: it is not. */
+  retired: z.boolean().optional(),
 });
 
 /** All marks at a point of the log: a start does not read further back, and the log may be purged behind it. */

@@ -171,3 +171,10 @@ export const acceptHoleRequest = z.object({
   after: z.number().int().min(0),
   before: z.number().int().min(1),
 });
+
+/** `cim.node.<hub>.control.retire`: an operator says that a node is gone for good. */
+export const retireRequest = z.object({ node: z.string() });
+
+/** `reason`: why it is not retired, and what to do first. */
+export const retireAnswer = z.object({ retired: z.boolean(), reason: z.string().optional() });
+export type RetireAnswer = z.infer<typeof retireAnswer>;

@@ -21,7 +21,7 @@ export const SUBJECT = {
 } as const;
 
 /** The log's control records, by kind. Published below `cim.log._cim.`, stored below `cim.events._cim.`. */
-export type ControlKind = "reign" | "lane" | "refused" | "marks" | "hole" | "copy";
+export type ControlKind = "reign" | "lane" | "refused" | "marks" | "hole" | "retired" | "copy";
 
 export const ingestSubject = (node: string): string => `cim.ingest.${node}`;
 export const heartbeatSubject = (node: string): string => `cim.node.${node}.heartbeat`;

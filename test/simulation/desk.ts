@@ -1,5 +1,6 @@
 import { readCommit } from "../../coordinator/sequencer/commits/read-commit.ts";
 import {
+  type RetireOutcome,
   SequencerMachine,
   type SequencerOutput,
   type SequencerSettings,
@@ -47,6 +48,7 @@ export class Desk {
   readonly log: SimStream;
   readonly machine: SequencerMachine;
   readonly replies = new Map<number, IngestReply>();
+  readonly retirements = new Map<number, RetireOutcome>();
   /** Reasons of every reading anew; with `stays` it is not done. */
   readonly rereads: string[] = [];
   /** What commits were answered; undefined: it was said that nothing can be said. */
@@ -131,6 +133,13 @@ export class Desk {
     return this;
   }
 
+  /** Gives the token by which `retirements` has what came of it. */
+  retire(node: string): number {
+    const token = this.#token++;
+    this.run(this.machine.retire(node, token));
+    return token;
+  }
+
   block(node: string, events: readonly ShippedEvent[], more: Partial<Block> = {}): IngestReply | undefined {
     const token = this.#token++;
     const first = events[0]?.seq ?? 1;
@@ -170,6 +179,9 @@ export class Desk {
         return;
       case "answer":
         this.answers.set(output.token, output.reply);
+        return;
+      case "retired":
+        this.retirements.set(output.token, output.outcome);
         return;
       case "reply":
         this.replies.set(output.token, output.reply);

@@ -227,9 +227,9 @@ describe("stamps", () => {
 describe("lanes over incarnations", () => {
   const owner = (incarnation: number, lane = "e") => ({ node: "a", incarnation, lane });
   const history = new LaneHistory();
-  history.add({ node: "a", incarnation: 1, predecessor: 0, common: { seq: 0 } });
-  history.add({ node: "a", incarnation: 3, predecessor: 1, common: { seq: 40 } });
-  history.add({ node: "a", incarnation: 4, predecessor: 3, common: { seq: 55 } });
+  history.add({ node: "a", incarnation: 1, predecessor: 0, common: { seq: 0 } }, 1);
+  history.add({ node: "a", incarnation: 3, predecessor: 1, common: { seq: 40 } }, 50);
+  history.add({ node: "a", incarnation: 4, predecessor: 3, common: { seq: 55 } }, 70);
 
   test.each([
     ["own lane, three incarnations back", { ".": 60 }, owner(4), { "a/4": 60, "a/3": 55, "a/1": 40 }],
@@ -257,16 +257,52 @@ describe("lanes over incarnations", () => {
 
   test("records that lead in a ring end", () => {
     const ring = new LaneHistory();
-    ring.add({ node: "a", incarnation: 1, predecessor: 2, common: { seq: 9 } });
-    ring.add({ node: "a", incarnation: 2, predecessor: 1, common: { seq: 9 } });
+    ring.add({ node: "a", incarnation: 1, predecessor: 2, common: { seq: 9 } }, 1);
+    ring.add({ node: "a", incarnation: 2, predecessor: 1, common: { seq: 9 } }, 2);
     expect(encodeVector(ring.normalise(new Map([[".", 9]]), owner(2)))).toEqual({ "a/1": 9, "a/2": 9 });
   });
 
-  test("a retired node that begins anew is no longer retired; sets handed out before stay as they were", () => {
-    const lanes = new LaneHistory();
-    lanes.retire("b");
-    const before = lanes.retired;
-    lanes.add({ node: "b", incarnation: 2, predecessor: 1, common: { seq: 3 } });
-    expect([[...before], [...lanes.retired]]).toEqual([["b"], []]);
+  test("a node is retired between its record and the lane with which it begins anew, in whatever order they are read", () => {
+    const started = (incarnation: number, index: number) => (lanes: LaneHistory) =>
+      lanes.add({ node: "b", incarnation, predecessor: incarnation - 1, common: { seq: 3 } }, index);
+    const gone = (index: number) => (lanes: LaneHistory) => lanes.retire("b", index);
+    const records = [started(1, 1), gone(10), started(2, 20), started(3, 25), gone(30)];
+    const orders = [
+      records,
+      [...records].reverse(),
+      [...records, ...records],
+      [...records.slice(2), ...records],
+    ];
+    for (const order of orders) {
+      const lanes = new LaneHistory();
+      for (const take of order) {
+        lanes.retiredAt(15);
+        take(lanes);
+      }
+      const stored = LaneHistory.decode(JSON.parse(JSON.stringify(lanes.encode())));
+      for (const history of [lanes, stored]) {
+        const at = [5, 11, 19, 21, 27, 31, 2 ** 51].map((index) => [...history.retiredAt(index)].join());
+        expect(at).toEqual(["", "b", "b", "", "", "b", "b"]);
+      }
+    }
+  });
+
+  test("two histories are merged to what either knows", () => {
+    const [here, there] = [new LaneHistory(), new LaneHistory()];
+    here.retire("b", 10);
+    there.retire("b", 10);
+    there.add({ node: "b", incarnation: 2, predecessor: 1, common: { seq: 3 } }, 20);
+    there.retire("c", 15);
+    for (const [one, other] of [
+      [here, there],
+      [there, here],
+    ] as const) {
+      const merged = LaneHistory.merge(one.encode(), other.encode());
+      expect([11, 16, 21].map((index) => [...merged.retiredAt(index)].sort().join())).toEqual([
+        "b",
+        "b,c",
+        "c",
+      ]);
+    }
   });
 });

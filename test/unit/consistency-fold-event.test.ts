@@ -45,7 +45,7 @@ const message = ({
 
 test("an event of the log, as resolvers take it", () => {
   const lanes = new LaneHistory();
-  lanes.add({ node: "leaf1", incarnation: 2, predecessor: 1, common: { seq: 4 } });
+  lanes.add({ node: "leaf1", incarnation: 2, predecessor: 1, common: { seq: 4 } }, 1);
   expect(
     foldEvent(message({ clock: "900000.3 .:7 leaf2/1:55", body: '{"a":1,"new":{"field":[]}}' }), lanes),
   ).toEqual({

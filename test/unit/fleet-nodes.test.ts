@@ -1,6 +1,7 @@
 import { createUser } from "@nats-io/nkeys";
 import { describe, expect, it } from "vitest";
 import { Fleet, type FleetChange } from "../../coordinator/fleet/fleet.ts";
+import { whyKept } from "../../coordinator/fleet/retirement.ts";
 import { isWorthWriting, recordOf } from "../../coordinator/registry/node-record.ts";
 import { type ConfigDocument, configDocument } from "../../shared/config/config-schema.ts";
 import { derive } from "../../shared/config/derived.ts";
@@ -198,4 +199,26 @@ describe("a record", () => {
     expect(isWorthWriting(seen(at(1)), seen(at(1)), false)).toBe(false);
     expect(isWorthWriting(seen(null), seen(at(1)), true)).toBe(true);
   });
+});
+
+it("a node can be retired once nobody lists it and its link is down, and is dropped then", () => {
+  const scene = new Scene();
+  const why = (name = "leaf1") => whyKept(name, "hub", scene.fleet.get(name, scene.nowMs));
+  const link = scene.link();
+  expect(why("hub")).toContain("hub is the hub");
+  expect(why("leaf9")).toBeUndefined();
+  expect(why()).toContain("leaf1 is still in the hub's leaves");
+  scene.fleet.configure(config({ leaves: [] }));
+  expect(why()).toContain("leaf1 is still linked");
+  scene.fleet.forget("leaf1", scene.nowMs);
+  expect(scene.leaf).toBeDefined();
+  scene.unlink(link);
+  expect(why()).toBeUndefined();
+  // Nobody ever listed it: it would be shown for a day.
+  scene.unlink(scene.link("leaf7", null));
+  expect(why("leaf7")).toBeUndefined();
+  expect(scene.fleet.get("leaf7", scene.nowMs)).toBeDefined();
+  scene.fleet.forget("leaf7", scene.nowMs);
+  expect(scene.fleet.get("leaf7", scene.nowMs)).toBeUndefined();
+  expect(scene.changes.at(-1)).toMatch(/^forgotten leaf7/);
 });

@@ -1,7 +1,7 @@
-import type { CommitReply } from "../../../shared/protocol/commit.ts";
+import { type CommitReply, refuseCommit } from "../../../shared/protocol/commit.ts";
 import { domainOf } from "../../../shared/protocol/subjects.ts";
 import { eventEntry } from "../log-entry.ts";
-import { countEvents, type LogState, nextPosition, nextTakenMs } from "../log-state.ts";
+import { countEvents, type LogState, laneOf, nextPosition, nextTakenMs } from "../log-state.ts";
 import type { BatchPlan, PlanInit } from "../plan-batch.ts";
 import { judgeCommit, storedAt } from "./judge-commit.ts";
 import { isLate, type WaitingCommit } from "./waiting-commits.ts";
@@ -32,6 +32,12 @@ export function planCommit(state: LogState, waiting: WaitingCommit, init: PlanIn
   }
   if (judgement.kind === "said") {
     plan.commits.push({ waiting, reply: judgement.reply });
+    return;
+  }
+  if (laneOf(state, node).retired) {
+    // What comes after a retirement counts as behind all of that node's: first it has to begin anew.
+    const why = `${node} was retired, and takes writes once its daemon has greeted the hub; send it again`;
+    plan.commits.push({ waiting, reply: refuseCommit("unavailable", why) });
     return;
   }
   const position = nextPosition(state, reign);

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { LaneHistory } from "../../consistency/clock/lane-history.ts";
+import { LANE_RECORDS, takeLaneRecord } from "../../consistency/clock/lane-records.ts";
 import { getMessage, getMessages } from "../../nats/get-message.ts";
 import { laneRecord, marksRecord, readRecord } from "../../protocol/control-records.ts";
 import { STREAM } from "../../protocol/names.ts";
@@ -12,10 +13,11 @@ export interface KnownLanesInit {
   readonly timeoutMs: number;
 }
 
-/** What the node's log or copy says of incarnations. It is read once, and later only what came since. */
+/** What the node's log or copy says of incarnations and retired nodes. It is read once, and later only what came since. */
 export class KnownLanes {
   readonly #init: KnownLanesInit;
-  #next = 1;
+  /** By subject: from where on it is read next. */
+  readonly #next = new Map<string, number>();
   #turn: Promise<void> = Promise.resolve();
   /** Records before the oldest that the stream still has are not in it. */
   readonly history = new LaneHistory();
@@ -36,21 +38,23 @@ export class KnownLanes {
   async #read(): Promise<void> {
     const { nc, inboxPrefix, timeoutMs } = this.#init;
     const options = { inboxPrefix, timeoutMs };
-    if (this.#next === 1) {
+    if (this.#next.size === 0) {
       // A log that was purged keeps what is known of lanes in its newest marks.
       const query = { last_by_subj: controlRecordSubject("marks") };
       const message = await getMessage(nc, STREAM.events, query, options);
       for (const { node, incarnation } of (message && readRecord(marksRecord, message)?.lanes) ?? [])
         this.#see(node, incarnation);
     }
-    const query = { seq: this.#next, next_by_subj: controlRecordSubject("lane") };
-    for (const message of await getMessages(nc, STREAM.events, query, options)) {
-      const record = readRecord(laneRecord, message);
-      this.#next = message.seq + 1;
-      if (!record) continue;
-      this.history.add(record);
-      this.#see(record.node, record.incarnation);
-    }
+    const read = async (subject: string) => {
+      const query = { seq: this.#next.get(subject) ?? 1, next_by_subj: subject };
+      for (const message of await getMessages(nc, STREAM.events, query, options)) {
+        this.#next.set(subject, message.seq + 1);
+        takeLaneRecord(this.history, message);
+        const record = readRecord(laneRecord, message);
+        if (record) this.#see(record.node, record.incarnation);
+      }
+    };
+    await Promise.all(LANE_RECORDS.map(read));
   }
 
   #see(node: string, incarnation: number): void {

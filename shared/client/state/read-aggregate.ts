@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { LaneHistory } from "../../consistency/clock/lane-history.ts";
+import { isLaneRecord, LANE_RECORDS, takeLaneRecord } from "../../consistency/clock/lane-records.ts";
 import { contractFor } from "../../consistency/contract/contract.ts";
 import { foldEvent, foldOwnEvent, isPoison } from "../../consistency/resolve/fold-event.ts";
 import { loadResolver } from "../../consistency/resolve/load-resolver.ts";
@@ -9,13 +10,13 @@ import { readState } from "../../follow/read-state.ts";
 import { type FromQuery, getMessages } from "../../nats/get-message.ts";
 import { streamState, unlessMissing } from "../../nats/jetstream-api.ts";
 import { StreamReader } from "../../nats/stream-reader.ts";
-import { followsDomain, laneRecord, readRecord } from "../../protocol/control-records.ts";
+import { followsDomain } from "../../protocol/control-records.ts";
 import { errorText } from "../../protocol/error-text.ts";
 import type { StoredMessage } from "../../protocol/event.ts";
 import { headerValue } from "../../protocol/headers.ts";
 import { loggedEvent } from "../../protocol/logged-event.ts";
 import { HEADER, STREAM } from "../../protocol/names.ts";
-import { controlRecordSubject, EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
+import { EVENTS_PREFIX, isDomain, isToken } from "../../protocol/subjects.ts";
 import { AggregateFold } from "./aggregate-fold.ts";
 import { type AggregateState, StateUnavailable } from "./aggregate-state.ts";
 import { KnownLanes } from "./known-lanes.ts";
@@ -24,7 +25,6 @@ import { readContracts } from "./read-contracts.ts";
 const INBOX_PREFIX = "_INBOX";
 /** So far the clock of a server may be set back between its storing an event twice: in its outbox, and in its log or copy. */
 const CLOCK_SET_BACK_MS = 600_000;
-const LANES = controlRecordSubject("lane");
 
 /** Which aggregate, and by which subjects its events go. */
 interface Aggregate {
@@ -59,6 +59,8 @@ export class AggregateReader {
     const of = { domain, aggregate, events: `${EVENTS_PREFIX}${domain}.${aggregate}.*` };
     const kept = await readState(this.#nc, domain, aggregate, { timeoutMs: this.#timeoutMs });
     const log = await unlessMissing(streamState(this.#nc, STREAM.events, { timeoutMs: this.#timeoutMs }));
+    // An own event may come into the log at any moment: what is behind this is read from the outbox alone.
+    const end = log?.last_seq ?? 0;
     if (log) await this.#lanes.catchUp();
     const fold = new AggregateFold({
       node: this.#node,
@@ -68,14 +70,18 @@ export class AggregateReader {
       resolver: () => this.#resolverOf(domain),
     });
     let complete = true;
+    let lanes = this.#lanes.history;
     if (kept.kind !== "not-kept") {
+      // Of what the log said before its beginning, the folder still knows.
+      lanes = LaneHistory.merge(lanes.encode(), kept.checkpoint.lanes);
       const query = { seq: kept.checkpoint.seq + 1, next_by_subj: of.events };
-      for (const message of await this.#messages(STREAM.events, query)) await this.#takeLogged(fold, message);
+      for (const message of await this.#messages(STREAM.events, query))
+        if (message.seq <= end) await this.#takeLogged(fold, message, lanes);
     } else if (log) {
-      await this.#foldLog(fold, of, log.last_seq);
+      await this.#foldLog(fold, of, end);
       complete = log.first_seq <= 1 && (await this.#follows(domain));
     } else complete = false;
-    await this.#foldOutbox(fold, of, log !== undefined);
+    await this.#foldOutbox(fold, of, lanes, end);
     return fold.result(this.#lanes.own, complete);
   }
 
@@ -85,28 +91,33 @@ export class AggregateReader {
       nc: this.#nc,
       stream: STREAM.events,
       startSeq: 1,
-      filters: [events, LANES],
+      filters: [events, ...LANE_RECORDS],
       timeoutMs: this.#timeoutMs,
     }).start();
     for await (const messages of reader.backlog(lastSeq)) {
       for (const message of messages) {
-        const lane = message.subject === LANES ? readRecord(laneRecord, message) : undefined;
-        if (lane) lanes.add(lane);
+        if (message.seq > lastSeq) return;
+        if (isLaneRecord(message)) takeLaneRecord(lanes, message);
         else await this.#takeLogged(fold, message, lanes);
       }
     }
   }
 
-  async #takeLogged(fold: AggregateFold, message: StoredMessage, lanes = this.#lanes.history): Promise<void> {
+  async #takeLogged(fold: AggregateFold, message: StoredMessage, lanes: LaneHistory): Promise<void> {
     const event = foldEvent(message, lanes);
     if (!event || isPoison(event)) return;
     await fold.takeLogged(event, headerValue(message.headerText, HEADER.log) ?? "");
   }
 
-  async #foldOutbox(fold: AggregateFold, { events }: Aggregate, hasLog: boolean): Promise<void> {
-    const { own: incarnation, history: lanes } = this.#lanes;
+  async #foldOutbox(
+    fold: AggregateFold,
+    { events }: Aggregate,
+    lanes: LaneHistory,
+    end: number,
+  ): Promise<void> {
+    const { own: incarnation } = this.#lanes;
     const kept = await this.#messages(STREAM.outbox, { seq: 1, next_by_subj: events });
-    const logged = await this.#loggedSince(hasLog, kept[0], events);
+    const logged = await this.#loggedSince(kept[0], events, end);
     for (const message of kept) {
       const event = foldOwnEvent(message, { node: this.#node, incarnation, lanes });
       if (event && !isPoison(event) && !logged.has(event.id)) await fold.takeOwn(event);
@@ -114,20 +125,20 @@ export class AggregateReader {
   }
 
   /**
-   * Ids of own events that the log or copy has of those that the outbox stored from this one on. A state does not say which
+   * Ids of own events that the log or copy has up to `end` of those that the outbox stored from this one on. A state does not say which
    * are in it, once they were overwritten; but none can have come into the log before it was in the outbox, by the clock of
    * the one server that stores both.
    */
   async #loggedSince(
-    hasLog: boolean,
     oldest: StoredMessage | undefined,
     events: string,
+    end: number,
   ): Promise<ReadonlySet<string>> {
-    if (!oldest || !hasLog) return new Set();
+    if (!oldest || end === 0) return new Set();
     const startTime = new Date(oldest.timeUs / 1000 - CLOCK_SET_BACK_MS).toISOString();
     const since = await this.#messages(STREAM.events, { start_time: startTime, next_by_subj: events });
-    const own = since.map(loggedEvent).filter((logged) => logged?.origin.node === this.#node);
-    return new Set(own.map((logged) => logged?.id ?? ""));
+    const logged = since.filter(({ seq }) => seq <= end).map(loggedEvent);
+    return new Set(logged.flatMap((one) => (one?.origin.node === this.#node ? [one.id] : [])));
   }
 
   async #messages(stream: string, query: FromQuery): Promise<StoredMessage[]> {

@@ -5,8 +5,10 @@ import { commitLane, outboxLane, raise, type VersionVector } from "./version-vec
 const history = z.object({
   /** Of an incarnation's lane: the lane before it, and the last sequence that both share. */
   begins: z.record(z.string(), z.tuple([z.string(), z.number().int().min(0)])),
-  retired: z.array(z.string()),
+  /** A node, the log's index of the record that it is gone, and of the one with which it began anew; null: it has not. */
+  retired: z.array(z.tuple([z.string(), z.number().int(), z.number().int().nullable()])),
 });
+type History = z.infer<typeof history>;
 
 /** What a lane control record of the log says (`laneRecord`), as far as it matters here. */
 export interface LaneStart {
@@ -17,6 +19,22 @@ export interface LaneStart {
   /** Last event that both incarnations share. */
   readonly common: { readonly seq: number };
 }
+
+/** A node was gone for good, between two records of the log. */
+interface Absence {
+  readonly node: string;
+  readonly from: number;
+  to: number | null;
+}
+
+/** Who was gone from one index on and before another. */
+interface Retired {
+  readonly nodes: ReadonlySet<string>;
+  readonly from: number;
+  readonly to: number;
+}
+
+const NOBODY: Retired = { nodes: new Set(), from: 0, to: 0 };
 
 /** Whose event a vector was read from. */
 export interface LaneOwner {
@@ -35,31 +53,59 @@ export const laneOf = ({ node, incarnation, lane }: LaneOwner): string =>
  */
 export class LaneHistory {
   readonly #begins: Map<string, { readonly before: string; readonly common: number }>;
-  #retired: ReadonlySet<string>;
+  readonly #absences: Absence[];
+  /** Indexes at which lanes of a node begin: a retirement from before may be learnt of later. */
+  readonly #starts = new Map<string, number[]>();
+  #known: Retired = NOBODY;
 
-  constructor({ begins, retired }: z.infer<typeof history> = { begins: {}, retired: [] }) {
+  constructor({ begins, retired }: History = { begins: {}, retired: [] }) {
     this.#begins = new Map(
       Object.entries(begins).map(([lane, [before, common]]) => [lane, { before, common }]),
     );
-    this.#retired = new Set(retired);
+    this.#absences = retired.map(([node, from, to]) => ({ node, from, to }));
   }
 
-  /** Takes a lane control record in, in the log's order; the same one again changes nothing. */
-  add({ node, incarnation, predecessor, common }: LaneStart): void {
-    if (this.#retired.has(node)) this.#retired = new Set([...this.#retired].filter((gone) => gone !== node));
+  /** Takes a lane control record in, in any order; the same one again changes nothing. @param index of the log, the record's */
+  add({ node, incarnation, predecessor, common }: LaneStart, index: number): void {
+    const starts = this.#starts.get(node) ?? [];
+    if (!starts.includes(index)) this.#starts.set(node, [...starts, index]);
+    for (const absence of this.#absences) {
+      if (absence.node === node && absence.from < index) absence.to = Math.min(absence.to ?? index, index);
+    }
+    this.#known = NOBODY;
     if (predecessor < 1) return;
     const before = outboxLane(node, predecessor);
     this.#begins.set(outboxLane(node, incarnation), { before, common: common.seq });
   }
 
-  /** From here in the log on nothing more comes of a node, until a lane of it begins anew. */
-  retire(node: string): void {
-    this.#retired = new Set([...this.#retired, node]);
+  /** From that index of the log on nothing more comes of a node, until a lane of it begins anew. In any order, too. */
+  retire(node: string, index: number): void {
+    if (this.#absences.some((absence) => absence.node === node && absence.from === index)) return;
+    const later = (this.#starts.get(node) ?? []).filter((start) => start > index);
+    this.#absences.push({ node, from: index, to: later.length === 0 ? null : Math.min(...later) });
+    this.#known = NOBODY;
   }
 
-  /** The set as it is now; later changes make another one. */
-  get retired(): ReadonlySet<string> {
-    return this.#retired;
+  /**
+   * The nodes that were gone for good at an index of the log. By the index and not by what was read last: a copy that is
+   * filled with a domain gets old events behind younger records.
+   */
+  retiredAt(index: number): ReadonlySet<string> {
+    const known = this.#known;
+    if (index >= known.from && index < known.to) return known.nodes;
+    const nodes = new Set<string>();
+    let from = 0;
+    let to = Number.POSITIVE_INFINITY;
+    for (const { node, from: gone, to: back } of this.#absences) {
+      if (gone < index && (back === null || index < back)) nodes.add(node);
+      // The set is the same between the records around that index.
+      for (const edge of back === null ? [gone] : [gone, back]) {
+        if (edge < index) from = Math.max(from, edge + 1);
+        else to = Math.min(to, edge);
+      }
+    }
+    this.#known = { nodes, from, to };
+    return nodes;
   }
 
   /** What had been seen, over all incarnations. `.` is the lane of the event itself. */
@@ -82,9 +128,23 @@ export class LaneHistory {
   }
 
   /** As JSON, for a checkpoint. */
-  encode(): z.infer<typeof history> {
+  encode(): History {
     const begins = [...this.#begins].map(([lane, { before, common }]) => [lane, [before, common]]);
-    return { begins: Object.fromEntries(begins), retired: [...this.#retired] };
+    const retired = this.#absences.map(({ node, from, to }): History["retired"][number] => [node, from, to]);
+    return { begins: Object.fromEntries(begins), retired };
+  }
+
+  /** What either knows. @throws ZodError when one of them is none */
+  static merge(own: unknown, other: unknown): LaneHistory {
+    const mine = history.parse(own);
+    const theirs = history.parse(other);
+    const merged = new LaneHistory({ begins: { ...theirs.begins, ...mine.begins }, retired: theirs.retired });
+    for (const [node, from, to] of mine.retired) {
+      const known = merged.#absences.find((absence) => absence.node === node && absence.from === from);
+      if (known) known.to ??= to;
+      else merged.#absences.push({ node, from, to });
+    }
+    return merged;
   }
 
   /** @throws ZodError when it is none */

@@ -52,7 +52,7 @@ export function saw(event: Pick<FoldEvent, "seen" | "retired" | "committed">, do
 
 /**
  * Reads an event from a message of the log or a copy.
- * @param lanes of all lane records that stand before it in the log
+ * @param lanes of all records of lanes and retirements that stand before it in the log
  * @returns undefined: none of an aggregate, as control records and events whose subject names none
  */
 export function foldEvent(message: StoredMessage, lanes: LaneHistory): FoldEvent | Poison | undefined {
@@ -133,7 +133,7 @@ function build(message: StoredMessage, lanes: LaneHistory, facts: Facts): FoldEv
     seen: lane === OWN_LANE ? written : lanes.normalise(written, facts.owner),
     clockless: !committed && clock?.seen === undefined,
     ...(committed && { committed }),
-    retired: lanes.retired,
+    retired: lanes.retiredAt(index),
     data: data.value,
   };
 }
