@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { connectCim } from "../../shared/client/connect-cim.ts";
 import { type Contracts, NO_CONTRACTS, USUAL_CONTRACT } from "../../shared/consistency/contract/contract.ts";
@@ -68,6 +69,18 @@ test("own events are in it at once, others' as they come, and what is only here 
   });
   await log.takeOutbox("test");
   expect(await cim.state("person", "ada")).toMatchObject({ provisional: 0, position: "1-aa.4" });
+});
+
+test("own events are in it also while they come into the log", async () => {
+  await using node = await start();
+  for (let n = 0; n < 60; n++) {
+    const aggregate = `at-${n}`;
+    await node.cim.append({ domain: "person", aggregate, type: "Changed", data: { n } });
+    // At another moment of the reading each time.
+    const taken = setTimeout(n % 6).then(() => node.log.takeOutbox("test"));
+    const [state] = await Promise.all([node.cim.state("person", aggregate), taken]);
+    expect(state).toMatchObject({ value: { n } });
+  }
 });
 
 test("a node without a copy knows its own events, and says that this is not all", async () => {
