@@ -7,13 +7,12 @@ import type { Metrics } from "../../shared/observe/metrics.ts";
 import { contractKeys } from "./contract-keys.ts";
 import { StateKeeper, type StateKeeperInit } from "./state-keeper.ts";
 
-export interface NodeStateInit {
+export interface NodeStateInit extends Pick<StateKeeperInit, "onConflicts" | "holdBack"> {
   readonly nc: () => NatsConnection;
   readonly contracts: () => Contracts;
   readonly conditions: Conditions;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly onConflicts?: StateKeeperInit["onConflicts"];
 }
 
 /** A node's states as its configuration asks for them: kept, kept otherwise from now on, or no longer. */
@@ -42,7 +41,7 @@ export class NodeState {
   }
 
   async #change(config: Config | undefined): Promise<void> {
-    const { nc, contracts: read, conditions, metrics, log, onConflicts } = this.#init;
+    const { nc, contracts: read, conditions, metrics, log, onConflicts, holdBack } = this.#init;
     const contracts = read();
     const begunBy = config ? decisive(config, contracts) : "";
     if (begunBy === this.#begunBy) return;
@@ -58,6 +57,7 @@ export class NodeState {
       metrics,
       log,
       ...(onConflicts && { onConflicts }),
+      ...(holdBack && { holdBack }),
     });
     keeper.start();
     this.#keeper = keeper;

@@ -45,6 +45,8 @@ export interface StateKeeperInit {
    * again. What it throws stops folding until it is tried again.
    */
   readonly onConflicts?: (conflicts: readonly NotedConflict[]) => Promise<void>;
+  /** Something that matters more has the disk: folding waits, but no longer than `HOLD_BACK_MS`. */
+  readonly holdBack?: () => boolean;
 }
 
 /** What a state and its headers may have of the server's largest message. */
@@ -151,6 +153,7 @@ export class StateKeeper {
         by: this.#by,
         owned: this.#owned,
         isHub,
+        holdBack: () => this.#init.holdBack?.() ?? false,
         wanted: { domains: settings.state.domains, contracts: contractKeys(contracts) },
         hub: isHub ? undefined : hubStates(nc, settings.node, prefix, settings.nats.hubDomain),
         run: {

@@ -29,6 +29,7 @@ export interface StateSessionInit {
   readonly owned: boolean;
   /** The log itself is here, not a copy. */
   readonly isHub: boolean;
+  readonly holdBack: () => boolean;
   readonly wanted: StatesWanted;
   /** Where a leaf gets states from that its copy can't give. */
   readonly hub: SeedSource | undefined;
@@ -51,6 +52,10 @@ const MAX_MESSAGES = 2000;
  */
 const FEW_MESSAGES = 200;
 const LINGER_MS = 50;
+
+/** While something that matters more has the disk, as outboxes that are taken into the log, a batch is folded but so often. */
+const HOLD_BACK_MS = 1000;
+const HOLD_BACK_LOOK_MS = 20;
 
 /**
  * Folds from what is stored until something is not as it was: a lost connection, a restored log. Then it ends, and the next
@@ -215,6 +220,7 @@ export class StateSession {
     this.#reader = reader;
     while (!this.#signal.aborted) {
       const messages = await reader.next(MAX_MESSAGES);
+      await this.#heldBack();
       const outcome = await this.#inTurn(() => this.#main.take(messages));
       if (outcome.kind === "goes-on") {
         // A copy that was emptied has come to where it was.
@@ -229,6 +235,12 @@ export class StateSession {
       );
       return;
     }
+  }
+
+  async #heldBack(): Promise<void> {
+    const until = performance.now() + HOLD_BACK_MS;
+    while (this.#init.holdBack() && performance.now() < until)
+      await sleep(HOLD_BACK_LOOK_MS, undefined, { signal: this.#signal });
   }
 
   /** One after the other, as they are asked for. @param frozen the present states can't go on: ends after the first */
