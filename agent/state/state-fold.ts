@@ -1,7 +1,8 @@
 import { LRUCache } from "lru-cache";
 import type { LaneHistory } from "../../shared/consistency/clock/lane-history.ts";
-import { type FoldEvent, foldEvent, isPoison } from "../../shared/consistency/resolve/fold-event.ts";
-import type { Conflict, Resolver } from "../../shared/consistency/resolve/resolver.ts";
+import { foldEvent, isPoison } from "../../shared/consistency/resolve/fold-event.ts";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
+import type { Resolver } from "../../shared/consistency/resolve/resolver.ts";
 import { poisonedSubject, stateSubject } from "../../shared/consistency/state/state-keys.ts";
 import { encodeStored } from "../../shared/consistency/state/stored-state.ts";
 import type { OutgoingMessage } from "../../shared/nats/batch-publisher.ts";
@@ -12,15 +13,6 @@ import { HEADER } from "../../shared/protocol/names.ts";
 import { formatLogPosition, type LogPosition } from "../../shared/protocol/reign.ts";
 import { parseEventSubject } from "../../shared/protocol/subjects.ts";
 import { encodeHeld, foldInto, type Held, heldOf } from "./held-state.ts";
-
-/** A conflict that an event of the log met. The same event meets the same ones on every node that folds from the beginning. */
-export interface NotedConflict {
-  readonly conflict: Conflict;
-  readonly event: FoldEvent;
-  /** The event's. */
-  readonly position: LogPosition;
-  readonly resolver: string;
-}
 
 export interface StateFoldInit {
   /** As of the events that are given. */

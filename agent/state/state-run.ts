@@ -1,5 +1,6 @@
 import { LaneHistory } from "../../shared/consistency/clock/lane-history.ts";
 import { isLaneRecord, takeLaneRecord } from "../../shared/consistency/clock/lane-records.ts";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
 import { stateSubject } from "../../shared/consistency/state/state-keys.ts";
 import { generationOf, type StateCheckpoint } from "../../shared/consistency/state/stored-state.ts";
 import { positionOf } from "../../shared/follow/read-history.ts";
@@ -22,7 +23,7 @@ import {
 } from "../../shared/protocol/reign.ts";
 import { controlRecordSubject, EVENTS_PREFIX } from "../../shared/protocol/subjects.ts";
 import { nextStep, type Standing, type Taken } from "./go-on.ts";
-import { type NotedConflict, StateFold, type StateFoldInit, type Taking } from "./state-fold.ts";
+import { StateFold, type StateFoldInit, type Taking } from "./state-fold.ts";
 import { MAX_WRITES, type StateStore } from "./state-store.ts";
 
 export interface StateRunInit

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
 import { CHECKPOINT_SUBJECT, REBUILD_SUBJECT } from "../../shared/consistency/state/state-keys.ts";
 import type { StateCheckpoint } from "../../shared/consistency/state/stored-state.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";
@@ -14,7 +15,6 @@ import { type GoOn, whereToGoOn } from "./go-on.ts";
 import { readStreamAt } from "./read-stream.ts";
 import { domainsToRebuild, type StatesWanted, switched } from "./rebuild-plan.ts";
 import { StateBeginnings } from "./state-beginnings.ts";
-import type { NotedConflict } from "./state-fold.ts";
 import { emptyCheckpoint, StateRebuild } from "./state-rebuild.ts";
 import { type RunFigures, StateRun, type StateRunInit, standingOf } from "./state-run.ts";
 import { firstIndexOf, type SeedSource } from "./state-seed.ts";

@@ -11,6 +11,7 @@ import { conflictSubject, resolutionSubject } from "../../shared/protocol/subjec
 import {
   type ConflictRecord,
   conflictRecord,
+  indexOfConflict,
   type JournalledConflict,
   type ResolutionRecord,
   resolutionRecord,
@@ -96,7 +97,7 @@ export class ConflictJournal {
   /** The highest index of the log at which a conflict was written; 0: none was. */
   async highestIndex(): Promise<number> {
     const record = await this.#last(conflictRecord, conflictSubject("*.*", ">"));
-    return record ? indexOf(record.id) : 0;
+    return record ? indexOfConflict(record.id) : 0;
   }
 
   async #last<T>(kind: z.ZodType<T>, subject: string): Promise<T | undefined> {
@@ -146,8 +147,6 @@ function filterOf({ domain, aggregate }: Omit<ConflictFilter, "limit">): string 
 function recordsOf<T>(kind: z.ZodType<T>, messages: readonly StoredMessage[]): T[] {
   return messages.map((message) => readRecord(kind, message)).filter((one) => one !== undefined);
 }
-
-const indexOf = (id: string): number => Number(id.split(".")[0]);
 
 function compareIds(a: string, b: string): number {
   const [indexA, nA] = a.split(".").map(Number) as [number, number];

@@ -72,3 +72,6 @@ const ID = /^[1-9]\d{0,15}\.\d{1,6}$/;
 
 /** Whether a text names a conflict. */
 export const isConflictId = (text: string): boolean => ID.test(text);
+
+/** The place in the log where it showed. */
+export const indexOfConflict = (id: string): number => Number(id.split(".")[0]);

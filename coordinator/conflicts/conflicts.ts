@@ -1,11 +1,12 @@
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
 import type { Log } from "../../shared/observe/log.ts";
 import { errorText } from "../../shared/protocol/error-text.ts";
 import type { ConflictFilter } from "./conflict-journal.ts";
 import { ConflictJournal } from "./conflict-journal.ts";
-import type { JournalledConflict } from "./conflict-record.ts";
+import { indexOfConflict, type JournalledConflict } from "./conflict-record.ts";
 import type { ConflictsSource } from "./conflicts-api.ts";
-import { describeConflicts, type NotedConflict } from "./describe-conflict.ts";
+import { describeConflicts } from "./describe-conflict.ts";
 import { ResolutionWatch } from "./resolution-watch.ts";
 
 export interface ConflictsInit {
@@ -58,7 +59,7 @@ export class Conflicts implements ConflictsSource, Disposable {
       throw error;
     }
     for (const { id, domain, resolver } of records)
-      if (Number(id.split(".")[0]) > this.#written) onConflict({ domain, resolver });
+      if (indexOfConflict(id) > this.#written) onConflict({ domain, resolver });
     this.#written = Math.max(this.#written, last);
   }
 

@@ -1,19 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
+import { boundOf } from "../../shared/consistency/clock/stamp.ts";
 import { nodeOfLane } from "../../shared/consistency/clock/version-vector.ts";
-import type { FoldEvent } from "../../shared/consistency/resolve/fold-event.ts";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
 import type { Conflict, VersionRef } from "../../shared/consistency/resolve/resolver.ts";
-import { formatLogPosition, type LogPosition } from "../../shared/protocol/reign.ts";
+import { formatLogPosition } from "../../shared/protocol/reign.ts";
 import type { ConflictRecord, ConflictVersion } from "./conflict-record.ts";
 import { whyOf } from "./why-of.ts";
-
-/** A conflict that an event met when it was folded, in the log's order. */
-export interface NotedConflict {
-  readonly conflict: Conflict;
-  readonly event: Pick<FoldEvent, "domain" | "aggregate" | "ingestMs">;
-  /** The event's. */
-  readonly position: LogPosition;
-  readonly resolver: string;
-}
 
 /** Of a longer value, bytes of its JSON, the journal says only how long it was. */
 export const MAX_VALUE_BYTES = 32 * 1024;
@@ -58,9 +50,6 @@ function differs({ winner, loser }: Conflict): boolean {
   return !winner || !loser || !isDeepStrictEqual(winner.value, loser.value);
 }
 
-/** `order` of a stamp is from here on where a clock was ahead, and below 0 where an event came too late (`effectiveTime`). */
-const AHEAD = 2 ** 32;
-
 function versionOf(ref: VersionRef | undefined): ConflictVersion | null {
   if (!ref) return null;
   const { id, dot, stamp, value } = ref;
@@ -71,7 +60,7 @@ function versionOf(ref: VersionRef | undefined): ConflictVersion | null {
     dot: `${dot.lane}:${dot.seq}`,
     countsMs: stamp.ms,
     order: stamp.order,
-    bound: stamp.order >= AHEAD ? "ahead" : stamp.order < 0 ? "late" : null,
+    bound: boundOf(stamp),
     ...(bytes > MAX_VALUE_BYTES ? { cutBytes: bytes } : value !== undefined && { value }),
   };
 }

@@ -1,34 +1,11 @@
-import { join } from "node:path";
 import { expect, it } from "vitest";
-import { LogRetention } from "../../coordinator/retention/log-retention.ts";
-import { connectNats } from "../../shared/nats/connect.ts";
-import { createLog } from "../../shared/observe/log.ts";
-import { inboxPrefix } from "../../shared/protocol/subjects.ts";
 import { readStream } from "../support/checker-read.ts";
 import { eventually } from "../support/eventually.ts";
 import { Fleet } from "../support/fleet.ts";
+import { purgeLog } from "../support/purge-log.ts";
 
 const MARKS = "cim.events._cim.marks";
 const isFence = (subject: string) => subject.startsWith("cim.events._cim.fence.");
-
-/** Purges the log as the coordinator does every hour, with a retention that is over. */
-async function purge(fleet: Fleet): Promise<number> {
-  const { hub } = fleet;
-  const nc = await connectNats({
-    url: hub.natsUrl,
-    seedFile: join(hub.paths.data, "agent.nk"),
-    name: "test retention",
-    inboxPrefix: inboxPrefix("hub"),
-  });
-  try {
-    const log = createLog({ name: "test", level: "error", node: "hub" });
-    return await new LogRetention({ nc, inboxPrefix: inboxPrefix("hub"), retentionMs: 0, log }).purge(
-      Date.now() + 1000,
-    );
-  } finally {
-    await nc.close();
-  }
-}
 
 it("purges the log behind its marks alone; counters, lanes and copies go on, and who is too far behind says so", async () => {
   await using fleet = await Fleet.start({ leaves: 2 });
@@ -46,7 +23,7 @@ it("purges the log behind its marks alone; counters, lanes and copies go on, and
   });
   await fleet.write(hub, 5);
   // The reign's fence stays, or it could write no more; so it is the next reign that lets go of what was before it.
-  await purge(fleet);
+  await purgeLog(fleet.hub);
   expect((await readStream(hub.natsUrl, "CIM_EVENTS")).messages.some(({ subject }) => isFence(subject))).toBe(
     true,
   );
@@ -56,7 +33,7 @@ it("purges the log behind its marks alone; counters, lanes and copies go on, and
   expect((await fleet.status()).reign).toBe(reign);
   await hub.kill("daemon");
   await hub.start("daemon");
-  expect(await purge(fleet)).toBeGreaterThan(0);
+  expect(await purgeLog(fleet.hub)).toBeGreaterThan(0);
   const after = await readStream(hub.natsUrl, "CIM_EVENTS");
   expect(after.messages[0]?.subject).toBe(MARKS);
   const left = new Set(after.messages.map(({ id }) => id));

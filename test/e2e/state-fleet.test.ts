@@ -1,18 +1,14 @@
-import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { expect, it } from "vitest";
-import { LogRetention } from "../../coordinator/retention/log-retention.ts";
 import type { LabNode } from "../../lab/lab-node.ts";
 import type { ConfigDocument } from "../../shared/config/index.ts";
 import { readStateCheckpoint } from "../../shared/follow/read-state.ts";
-import { connectNats } from "../../shared/nats/connect.ts";
-import { createLog } from "../../shared/observe/log.ts";
 import { parseLogPosition } from "../../shared/protocol/reign.ts";
-import { inboxPrefix } from "../../shared/protocol/subjects.ts";
 import { readStream } from "../support/checker-read.ts";
 import { cim } from "../support/cim-command.ts";
 import { eventually } from "../support/eventually.ts";
 import { Fleet } from "../support/fleet.ts";
+import { purgeLog } from "../support/purge-log.ts";
 import { allStates } from "../support/state-node.ts";
 
 /** Every leaf keeps states, and each event counts: one that is missing or taken twice shows in the sum. */
@@ -56,23 +52,6 @@ async function converged(fleet: Fleet, events: number) {
   );
 }
 
-/** Lets go of everything in the log that retention may. */
-async function purge({ hub }: Fleet): Promise<number> {
-  const nc = await connectNats({
-    url: hub.natsUrl,
-    seedFile: join(hub.paths.data, "agent.nk"),
-    name: "test retention",
-    inboxPrefix: inboxPrefix("hub"),
-  });
-  try {
-    const log = createLog({ name: "test", level: "error", node: "hub" });
-    const init = { nc, inboxPrefix: inboxPrefix("hub"), retentionMs: 0, log };
-    return await new LogRetention(init).purge(Date.now() + 1000);
-  } finally {
-    await nc.close();
-  }
-}
-
 it("a leaf that is late, one from nothing and one from an old backup have the hub's states, though the log's beginning is gone", async () => {
   await using fleet = await Fleet.start({ leaves: 2, configure });
   const { hub } = fleet;
@@ -99,7 +78,7 @@ it("a leaf that is late, one from nothing and one from an old backup have the hu
   let purged = 0;
   await eventually(
     async () => {
-      purged += await purge(fleet);
+      purged += await purgeLog(hub);
       return purged > 100;
     },
     { everyMs: 100, what: "a purged log" },

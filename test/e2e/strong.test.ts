@@ -1,7 +1,5 @@
-import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { LogRetention } from "../../coordinator/retention/log-retention.ts";
 import { keepVersions } from "../../coordinator/sequencer/commits/purged-versions.ts";
 import {
   type CimClient,
@@ -14,13 +12,13 @@ import {
 import type { ConfigDocument } from "../../shared/config/index.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
 import { readNodeContracts } from "../../shared/nats/node-contracts.ts";
-import { createLog } from "../../shared/observe/log.ts";
 import { uuidv7 } from "../../shared/protocol/identity.ts";
 import { inboxPrefix } from "../../shared/protocol/subjects.ts";
 import { readStream } from "../support/checker-read.ts";
 import { cim } from "../support/cim-command.ts";
 import { eventually } from "../support/eventually.ts";
 import { Fleet } from "../support/fleet.ts";
+import { purgeLog } from "../support/purge-log.ts";
 
 const configure = (document: ConfigDocument): ConfigDocument => ({
   ...document,
@@ -239,23 +237,11 @@ function isConflict(error: unknown): VersionConflict {
   throw error;
 }
 
-/** Purges the log as the coordinator does, of all that its marks and its fence let go. */
+/** Purges the log as the coordinator does: versions that strong domains need are kept first. */
 async function purgeAll(): Promise<void> {
-  const { hub } = fleet;
-  const nc = await connectNats({
-    url: hub.natsUrl,
-    seedFile: join(hub.paths.data, "agent.nk"),
-    name: "test retention",
-    inboxPrefix: inboxPrefix("hub"),
-  });
-  try {
-    const log = createLog({ name: "test", level: "error", node: "hub" });
-    const of = { nc, inboxPrefix: inboxPrefix("hub") };
+  await purgeLog(fleet.hub, async (nc) => {
     const contracts = await readNodeContracts(nc);
     if (!contracts || contracts === "unreadable") throw new Error("the hub has published no contracts");
-    const beforePurge = (part: { startSeq: number; lastSeq: number }) => keepVersions(of, contracts, part);
-    await new LogRetention({ ...of, retentionMs: 0, log, beforePurge }).purge(Date.now() + 1000);
-  } finally {
-    await nc.close();
-  }
+    return (part) => keepVersions({ nc, inboxPrefix: inboxPrefix("hub") }, contracts, part);
+  });
 }

@@ -1,14 +1,10 @@
-import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { expect, it } from "vitest";
-import { LogRetention } from "../../coordinator/retention/log-retention.ts";
 import type { LabNode } from "../../lab/lab-node.ts";
-import { connectNats } from "../../shared/nats/connect.ts";
-import { createLog } from "../../shared/observe/log.ts";
-import { inboxPrefix } from "../../shared/protocol/subjects.ts";
 import { Damage } from "../support/damage.ts";
 import { eventually } from "../support/eventually.ts";
 import { Fleet } from "../support/fleet.ts";
+import { purgeLog } from "../support/purge-log.ts";
 import { pairOf, provenInSync, verify } from "../support/verified.ts";
 
 /** Publishes as a program does that wants its answer at a subject of its choice. */
@@ -18,23 +14,6 @@ async function publish(node: LabNode, subject: string, reply?: string): Promise<
     if (reply === undefined) await nc.request(subject, "{}", { timeout: 20_000 });
     else nc.publish(subject, "", { reply });
     await nc.flush();
-  } finally {
-    await nc.close();
-  }
-}
-
-/** Purges the log as the coordinator does every hour, with a retention that is over. */
-async function purge(hub: LabNode): Promise<number> {
-  const nc = await connectNats({
-    url: hub.natsUrl,
-    seedFile: join(hub.paths.data, "agent.nk"),
-    name: "test retention",
-    inboxPrefix: inboxPrefix("hub"),
-  });
-  try {
-    const log = createLog({ name: "test", level: "error", node: "hub" });
-    const init = { nc, inboxPrefix: inboxPrefix("hub"), retentionMs: 0, log };
-    return await new LogRetention(init).purge(Date.now() + 1000);
   } finally {
     await nc.close();
   }
@@ -86,7 +65,7 @@ it("agrees over partial copies, refused events, foreign messages, restored outbo
   // What was counted before the coordinator's end is kept; what the log lets go of is not missed.
   await hub.kill("daemon");
   await hub.start("daemon");
-  await eventually(async () => (await purge(hub)) > 0);
+  await eventually(async () => (await purgeLog(hub)) > 0);
   await fleet.write(partial, 10, { domains });
   const purged = await provenInSync(hub, "--deep");
   expect(pairOf(purged, "leaf2", "copy").compared?.from).toBeGreaterThan(1);

@@ -2,7 +2,7 @@ import { headers as natsHeaders } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import type { ConflictRecord } from "../../coordinator/conflicts/conflict-record.ts";
 import { Conflicts } from "../../coordinator/conflicts/conflicts.ts";
-import type { NotedConflict } from "../../coordinator/conflicts/describe-conflict.ts";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
 import { connectNats } from "../../shared/nats/connect.ts";
 import { ensureStream } from "../../shared/nats/ensure-stream.ts";
 import { streamState } from "../../shared/nats/jetstream-api.ts";

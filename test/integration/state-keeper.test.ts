@@ -1,6 +1,6 @@
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import type { NotedConflict } from "../../agent/state/state-fold.ts";
+import type { NotedConflict } from "../../shared/consistency/resolve/noted-conflict.ts";
 import { readStateCheckpoint } from "../../shared/follow/read-state.ts";
 import { ensureStreams } from "../../shared/nats/ensure-stream.ts";
 import { jetStreamApi } from "../../shared/nats/jetstream-api.ts";

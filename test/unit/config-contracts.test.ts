@@ -15,15 +15,8 @@ import {
 } from "../../shared/config/index.ts";
 import { contractsFrom } from "../../shared/consistency/contract/declared-contracts.ts";
 import { OFFERED_MODES, PAIRS, pairOf } from "../../shared/consistency/contract/mode-resolver-pairs.ts";
+import { hub, leaf } from "../support/config-documents.ts";
 import { tempDir } from "../support/temp-dir.ts";
-
-const leaf = {
-  node: "leaf1",
-  role: "leaf",
-  dataDir: "/var/lib/cim/leaf1",
-  nats: { hubs: ["nats-leaf://10.0.0.1:7422"] },
-};
-const hub = { node: "hub", role: "hub", dataDir: "/var/lib/cim/hub" };
 
 const linesOf = (document: unknown, env = {}): string[] => {
   const checked = checkDocument(document, env);

@@ -2,14 +2,8 @@ import { createUser } from "@nats-io/nkeys";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigError, checkDocument, type Fault, faultLine, parseConfig } from "../../shared/config/index.ts";
+import { hub, leaf } from "../support/config-documents.ts";
 
-const leaf = {
-  node: "leaf1",
-  role: "leaf",
-  dataDir: "/var/lib/cim/leaf1",
-  nats: { hubs: ["nats-leaf://10.0.0.1:7422"] },
-};
-const hub = { node: "hub", role: "hub", dataDir: "/var/lib/cim/hub" };
 const publicKey = createUser().getPublicKey();
 
 const faultsOf = (document: unknown, env = {}): readonly Fault[] => {

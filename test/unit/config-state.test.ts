@@ -1,13 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkDocument, faultLine, parseConfig } from "../../shared/config/index.ts";
-
-const leaf = {
-  node: "leaf1",
-  role: "leaf",
-  dataDir: "/var/lib/cim/leaf1",
-  nats: { hubs: ["nats-leaf://10.0.0.1:7422"] },
-};
-const hub = { node: "hub", role: "hub", dataDir: "/var/lib/cim/hub" };
+import { hub, leaf } from "../support/config-documents.ts";
 
 describe("states in a document", () => {
   it("are kept by a hub and not by a leaf, unless it says otherwise", () => {

@@ -46,6 +46,12 @@ export function committedTime(
   return { ms: ingestMs, order: AHEAD + index };
 }
 
+/** Whether an event's clock counted as it was (null), or was ahead of the sequencer's, or told of a time too long ago. */
+export function boundOf({ order }: Pick<Stamp, "order">): "ahead" | "late" | null {
+  if (order >= AHEAD) return "ahead";
+  return order < 0 ? "late" : null;
+}
+
 /** Negative: `a` is earlier. 0 only for one and the same event. */
 export function compareStamps(a: Stamp, b: Stamp): number {
   if (a.ms !== b.ms) return a.ms - b.ms;
