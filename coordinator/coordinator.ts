@@ -28,8 +28,6 @@ import { Sequencer } from "./sequencer/sequencer.ts";
 
 /** What waits is written and the marks with it, so that the next start reads nothing; a slow disk gets so long. */
 const DRAIN_TIMEOUT_MS = 3000;
-/** More than live events ever wait with: outboxes are shipped that had been without the hub. */
-const BACKLOG_BYTES = 128 * 1024;
 const JUDGE_EVERY_MS = 1000;
 
 /** A hub's daemon: puts the events of all origins in order, knows the nodes, ships the hub's own outbox. */
@@ -72,7 +70,7 @@ export class Coordinator implements Daemon {
     this.#conflicts = hubConflicts(this.#frame, () => this.#config);
     this.#state = ownState(this.#frame, {
       onConflicts: (noted) => this.#conflicts.note(noted),
-      holdBack: () => (this.#sequencer?.waitingBytes ?? 0) > BACKLOG_BYTES,
+      holdBack: () => this.#sequencer?.takesBacklog ?? false,
     });
     const { conditions, log } = this.#frame;
     this.#proof = new FleetProof(conditions);

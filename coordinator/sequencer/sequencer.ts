@@ -61,6 +61,10 @@ const MARKS_EVERY = 10_000;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /** The log is quiet for so long: its marks are written, so that the next start reads nothing. */
 const QUIET_MS = 2000;
+/** Messages; live events of a whole fleet fill batches of some tens. */
+const LARGE_BATCH = 128;
+/** Large batches follow each other within some ms as long as there are blocks that wait; one that is slow to come is waited for. */
+const BACKLOG_LASTS_MS = 100;
 /** Nothing foreign stays in a quiet log for longer; one small request. */
 const LOOK_EVERY_MS = 2000;
 
@@ -79,6 +83,8 @@ export class Sequencer {
   readonly #machine: SequencerMachine;
   readonly #pace = new BatchPace();
   #writeMs = 0;
+  /** When a batch was last begun that is larger than live events make it. */
+  #largeBatchMs = Number.NEGATIVE_INFINITY;
   readonly #waiting = new Map<number, Msg>();
   readonly #retiring = new Map<number, (outcome: RetireOutcome) => void>();
   readonly #commits: CommitRequests;
@@ -126,8 +132,9 @@ export class Sequencer {
     return this.#machine.reign ? this.#machine.state : undefined;
   }
 
-  get waitingBytes(): number {
-    return this.#machine.waitingBytes;
+  /** Outboxes are taken into the log that had been without the hub: what can wait for the disk should. */
+  get takesBacklog(): boolean {
+    return performance.now() - this.#largeBatchMs < BACKLOG_LASTS_MS;
   }
 
   /** Begins to lead as soon as the log can be read. */
@@ -243,6 +250,7 @@ export class Sequencer {
         return;
       case "write": {
         const started = performance.now();
+        if (output.messages.length >= LARGE_BATCH) this.#largeBatchMs = started;
         void writeOrUnknown(this.#init.nc, output.messages, output.expect).then((result) => {
           this.#writeMs = performance.now() - started;
           if (result.kind === "stored") this.#init.onStored?.(output.messages, result.lastSeq);
